@@ -5,6 +5,7 @@ import {
   type KeptSubject,
 } from '../shared/certificate-keeper/certificate-keeper.ts';
 import { ownIdentity } from '../shared/certificate-keeper/own-identity.ts';
+import type { RevocationOf } from '../shared/certificate-keeper/refused-voucher.ts';
 import { tellCertificateHealth } from '../shared/certificate-keeper/tell-health.ts';
 import type { StandingReport } from '../shared/domain/root-standing.ts';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
@@ -27,13 +28,14 @@ export interface SiteCertificates {
 
 /** Makes them; the server tells whoever asks its health. */
 export function siteCertificates(ground: Ground, server: RpcServer): SiteCertificates {
-  const { config, credentials, siteAuthority } = ground;
+  const { config, credentials, revocations, siteAuthority } = ground;
   const { authority, issued, trustedRoots } = siteAuthority;
   const renewal = authority && { isOwnIssuer: true, renew: () => authority.renewOwnLeaf() };
   const keeper = keeperOf(ground, ownIdentity(credentials, config.certificates, renewal));
   tellCertificateHealth(keeper, server);
   trustedRoots?.onChange(() => keeper.wake());
-  const above = authority && keptAuthority({ ...ground, authority }, config);
+  const revocationOf: RevocationOf = (peer) => revocations.trust.revocationOf(peer);
+  const above = authority && keptAuthority({ ...ground, authority, revocationOf }, config);
   const directory = authorityDirectoryOf(config);
   const report = authority?.isTop && {
     writeReport: (seen: StandingReport) => writeStandingReport(directory, seen),

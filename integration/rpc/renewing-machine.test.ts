@@ -6,6 +6,7 @@ import {
   CertificateRenewal,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { issueRoot } from '../../shared/certificates/certificate-issuing.ts';
+import { readPairFile } from '../../shared/certificates/pair-file.ts';
 import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
@@ -78,10 +79,13 @@ describe('a machine that renews at the enrollment port (SEC-3, F21)', () => {
     await using directory = await TemporaryDirectory.create();
     await using port = await EnrollmentPort.open();
     const { place, credentials } = await enrolledDp(port, directory);
-    const held = credentials(port.site.authority.roots());
-    const renewing = (address: string) => {
-      const ask = askingWhereItIs({ address, place, roots: () => held.ca, deadlineMs: 5_000 });
-      return new CertificateRenewal({ place, ask, clock: systemClock }).renew(held, never);
+    const { ca } = credentials(port.site.authority.roots());
+    const renewing = async (address: string) => {
+      const { key, certificates } = (await readPairFile(place.credentialFile)) ?? assert.fail();
+      const certificate = Buffer.from(certificates.join('\n'));
+      const held = { identity, ca, key: Buffer.from(key), certificate };
+      const ask = askingWhereItIs({ address, place, roots: () => ca, deadlineMs: 5_000 });
+      await new CertificateRenewal({ place, ask, clock: systemClock }).renew(held, never);
     };
     await renewing(port.address);
     assert.equal(await place.toldRenewalAddress(), 'ps1:8532');

@@ -31,6 +31,7 @@ type Request = RequestOf<'Enrollment', 'renew'>;
 type Answer = ResponseOf<'Enrollment', 'renew'>;
 
 const dayMs = 24 * 3_600_000;
+const aheadMs = 10 * 60_000;
 const identity = { kind: 'dp', dpId: 'PS1DP1' } as const;
 const never = new AbortController().signal;
 
@@ -159,6 +160,24 @@ class RenewalTest implements AsyncDisposable {
     return this.renewal.renew(this.credentials, never);
   }
 
+  /** Renews at a site whose clock is ahead, up to where it waits for what it was given. */
+  async renewAhead(changes: Partial<Answer> = {}) {
+    this.answer = async ({ certificateRequest }) => {
+      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
+      const leaf = await this.hierarchy.leaf(publicKey, this.clock.nowMs() + aheadMs);
+      return { ...this.issued(leaf), ...changes };
+    };
+    const sleep = this.clock.sleep.bind(this.clock);
+    const slept = new Promise<number>((resolve) => {
+      this.clock.sleep = (ms, signal) => {
+        resolve(ms);
+        return sleep(ms, signal);
+      };
+    });
+    const renewing = this.renew();
+    return { renewing, sleptMs: await slept };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.directory[Symbol.asyncDispose]();
   }
@@ -214,7 +233,7 @@ describe('renewing by the old key (SEC-3, F22)', () => {
       await assert.rejects(test.renew(), (error) => isErrorWithCode(error, 'PEER_UNREACHABLE'));
       test.renewal = test.newRenewal();
     }
-    assert.equal((await stat(test.directory.join('next.key'))).mode & 0o777, 0o600);
+    assert.equal((await stat(test.directory.join('renewal.key'))).mode & 0o777, 0o600);
     assert.equal(await test.renewal.lastTriedAtMs(), test.clock.nowMs());
     test.answer = answer;
     await test.renew();
@@ -234,7 +253,7 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     const { key } = await test.read();
     const [pem] =
       /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----\n/.exec(String(key)) ?? [];
-    await writeSecretFile(test.directory.join('next.key'), pem ?? '');
+    await writeSecretFile(test.directory.join('renewal.key'), pem ?? '');
     await test.renew();
     const [request] = test.requests;
     const { publicKey } = await readCertificateRequest(request?.certificateRequest as Buffer);
@@ -243,35 +262,83 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     assert.notDeepEqual(publicKey, old);
   });
 
+  it('asks with no key of an enrollment; one that an older program left of a renewal it removes', async () => {
+    await using test = await RenewalTest.create();
+    const file = test.directory.join('next.key');
+    const key = await newPrivateKey();
+    await writeSecretFile(file, `token 0123456789abcdef\n${key}`);
+    await test.renew();
+    const [request] = test.requests;
+    const { publicKey } = await readCertificateRequest(request?.certificateRequest as Buffer);
+    assert.notDeepEqual(publicKey, publicKeyInfoOf(key));
+    assert.ok((await readFile(file, 'utf8')).endsWith(key));
+    await writeSecretFile(file, key);
+    test.credentials.replace(await test.read());
+    await test.renew();
+    await assert.rejects(stat(file), { code: 'ENOENT' });
+  });
+
   it('begins with another key when the pending one is damaged', async () => {
     await using test = await RenewalTest.create();
-    await writeSecretFile(test.directory.join('next.key'), '-----BEGIN PRIVATE KEY-----\nMIG');
+    await writeSecretFile(test.directory.join('renewal.key'), '-----BEGIN PRIVATE KEY-----\nMIG');
     await test.renew();
     await test.read();
   });
 
   it('goes on being used until the new one begins by this clock, which is behind', async () => {
     await using test = await RenewalTest.create();
-    const aheadMs = 10 * 60_000;
-    test.answer = async ({ certificateRequest }) => {
-      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
-      return test.issued(await test.hierarchy.leaf(publicKey, test.clock.nowMs() + aheadMs));
-    };
     const before = await readFile(test.agentFile, 'utf8');
-    const sleep = test.clock.sleep.bind(test.clock);
-    const slept = new Promise<number>((resolve) => {
-      test.clock.sleep = (ms, signal) => {
-        resolve(ms);
-        return sleep(ms, signal);
-      };
-    });
-    const renewing = test.renew();
-    assert.equal(await slept, aheadMs);
+    const { renewing, sleptMs } = await test.renewAhead();
+    assert.equal(sleptMs, aheadMs);
     assert.equal(await readFile(test.agentFile, 'utf8'), before);
     await test.clock.advance(aheadMs);
     await renewing;
     assert.notEqual(await readFile(test.agentFile, 'utf8'), before);
     await test.read();
+  });
+
+  it('writes over nothing that came into its place while it waited, nor keeps where its site was', async () => {
+    await using test = await RenewalTest.create();
+    const { renewing } = await test.renewAhead({ enrollmentAddress: 'thief:8532' });
+    const key = await newPrivateKey();
+    const leaf = await test.hierarchy.leaf(publicKeyInfoOf(key), test.clock.nowMs());
+    const certificates = [leaf, test.hierarchy.authority.certificate];
+    await writePairFile(test.agentFile, { key, certificates });
+    const enrolled = await readFile(test.agentFile, 'utf8');
+    const refused = assert.rejects(renewing, {
+      ...{ code: 'PEER_FAILED', message: /another one is in the place of the old one/ },
+    });
+    await test.clock.advance(aheadMs);
+    await refused;
+    assert.equal(await readFile(test.agentFile, 'utf8'), enrolled);
+    await assert.rejects(stat(test.directory.join('renewal-address')), { code: 'ENOENT' });
+    // Nobody is asked in the name of what is no longer there.
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED' });
+    assert.equal(test.requests.length, 1);
+  });
+
+  it('has come to its end when another program of the same holder was given one for the same key', async () => {
+    await using test = await RenewalTest.create();
+    const { answer } = test;
+    const { renewing } = await test.renewAhead();
+    test.answer = answer;
+    await test.newRenewal().renew(test.credentials, never);
+    await test.clock.advance(aheadMs);
+    await renewing;
+    await test.read();
+  });
+
+  it('takes nothing of a site of whose revocation it hears while it waits', async () => {
+    await using test = await RenewalTest.create();
+    let refusal: string | undefined;
+    test.renewal = test.newRenewal(() => refusal);
+    const before = await readFile(test.agentFile, 'utf8');
+    const { renewing } = await test.renewAhead();
+    refusal = 'site PS1 was revoked';
+    const refused = assert.rejects(renewing, { code: 'PEER_FAILED', message: /PS1 was revoked/ });
+    await test.clock.advance(aheadMs);
+    await refused;
+    assert.equal(await readFile(test.agentFile, 'utf8'), before);
   });
 
   it('is not given up for one that begins later than that, but is when it counts no more', async () => {
@@ -296,6 +363,7 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     await writeSecretFile(test.directory.join('roots.crt'), text);
     test.credentials.replace(await test.read());
     await test.renew();
+    test.credentials.replace(await test.read());
     await test.clock.advance(70 * dayMs);
     await test.renew();
     assert.deepEqual(test.askedForRootAlone, [false, true, false]);

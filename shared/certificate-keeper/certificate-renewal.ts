@@ -3,7 +3,7 @@
  * `waybill`. Writes the identity's files; a crash leaves the old certificate or the new one, whole, and a key
  * that the next try asks with again.
  */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { certificateRequestOf, newPrivateKey } from '../certificates/certificate-requests.ts';
 import { isRootAllThatIsWanted, refusalOfRenewed } from '../domain/certificate-keeping.ts';
 import { refusalOfLife } from '../domain/certificate-life.ts';
@@ -78,33 +78,62 @@ export class CertificateRenewal {
 
   /** When it was last tried, by the clock; undefined: never, or it came to its end. */
   lastTriedAtMs(): Promise<number | undefined> {
-    return this.#needs.place.lastAskedAtMs();
+    return this.#needs.place.renewalKey.lastAskedAtMs();
   }
 
   /**
    * Asks, checks what comes, and puts it on disk.
    *
    * @param old valid or not
-   * @throws what asking throws; PEER_FAILED for an answer that is not taken; CERTIFICATE_INVALID when others
-   *   may read the files, or they cannot be written; DISK_FULL
+   * @throws what asking throws; PEER_FAILED for an answer that is not taken, also because another certificate is in
+   *   the place of the old one by then; CERTIFICATE_INVALID when others may read the files, they are spoilt, or they
+   *   cannot be written; DISK_FULL
    */
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
-    const { place, ask, clock, revocationOf, onHintFailure } = this.#needs;
-    // A crash may have come between the new certificate and this.
-    if ((await place.held())?.isNew) await place.finish();
-    const keyPem = await place.keyToAskWith(newPrivateKey);
-    await place.asking(clock.nowMs());
-    const request = await toRenewalRequest(old, await certificateRequestOf(keyPem));
-    const kept = toKeptCertificate(chainOf(old.certificate), authoritiesOf(old.ca));
-    const answer = await ask(request, signal, isRootAllThatIsWanted(kept, clock.nowMs()));
-    const { beginsAheadMsMax } = this.#config;
-    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax, revocationOf };
-    const certificates = checkedRenewal(answer, asked);
-    await keepToldAddress(place, answer, onHintFailure);
+    const { place, clock, onHintFailure } = this.#needs;
+    const [own] = chainOf(old.certificate);
+    await this.#requireInPlace(own);
+    await place.dropUnmarkedKey();
+    const keyPem = await place.renewalKey.toAskWith(newPrivateKey, own.publicKey);
+    const answer = await this.#answer(old, keyPem, signal);
+    const certificates = this.#checked(answer, old, keyPem);
     // The one before counts for so long: a crash in between asks again, with the same key.
     await untilItBegins(certificates, { old, clock }, signal);
+    // Minutes may have passed: what was revoked meanwhile counts, and who was enrolled anew stays so.
+    this.#checked(answer, old, keyPem);
+    await this.#requireInPlace(own, keyPem);
     await place.writeCredentials({ key: keyPem, certificates });
-    await place.finish();
+    await keepToldAddress(place, answer, onHintFailure);
+    await place.renewalKey.forget();
+  }
+
+  async #answer(old: OldCredentials, keyPem: string, signal: AbortSignal) {
+    const { place, ask, clock } = this.#needs;
+    await place.renewalKey.asking(clock.nowMs());
+    const request = await toRenewalRequest(old, await certificateRequestOf(keyPem));
+    const kept = toKeptCertificate(chainOf(old.certificate), authoritiesOf(old.ca));
+    return ask(request, signal, isRootAllThatIsWanted(kept, clock.nowMs()));
+  }
+
+  #checked(answer: ResponseOf<'Enrollment', 'renew'>, old: OldCredentials, keyPem: string) {
+    const { clock, revocationOf } = this.#needs;
+    const { beginsAheadMsMax } = this.#config;
+    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax, revocationOf };
+    return checkedRenewal(answer, asked);
+  }
+
+  /**
+   * Makes sure that nobody was enrolled anew since the old certificate was read: an enrollment is never written over.
+   *
+   * @param keyPem the same key may have been asked with, and given a certificate, by another program of this holder
+   * @throws PEER_FAILED; CERTIFICATE_INVALID when what is there is spoilt
+   */
+  async #requireInPlace(own: X509Certificate, keyPem?: string): Promise<void> {
+    const held = await this.#needs.place.held();
+    if (!held || held.certificate.raw.equals(own.raw)) return;
+    const isOfSameKey =
+      keyPem !== undefined && held.certificate.checkPrivateKey(createPrivateKey(keyPem));
+    if (!isOfSameKey) throw notTaken('another one is in the place of the old one meanwhile');
   }
 }
 
@@ -177,7 +206,8 @@ function isCounting({ certificate, ca }: OldCredentials, nowMs: number): boolean
   return !kept.isOfRetiredRoot && refusalOfLife(kept, nowMs) === undefined;
 }
 
-function notTaken(why: string): WaybillError {
+/** That what was given is not taken. @param why the end of a sentence */
+export function notTaken(why: string): WaybillError {
   const reason = `the new certificate was not taken: ${why}`;
   return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
 }

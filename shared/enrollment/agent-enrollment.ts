@@ -69,13 +69,15 @@ export async function enrollAgent(
   // A configuration that stays says where the site was; it may be where a thief of its keys answers.
   await place.restartRenewingAt(hasConfig ? given.place.enrollmentAddress : '');
   if (!hasConfig) await writeConfig(configPath, asked.configText(given));
+  // Of the certificate before: somebody may have copied it.
+  await place.renewalKey.forget();
   await place.writeCredentials(given);
   return { isNew: true, notAfterMs: given.notAfterMs };
 }
 
 /**
  * Whether there is nothing left to do, whatever the token. Of whoever is to be enrolled anew the token says it: what
- * came to its end without `place.finish()`, an enrollment by another one or a renewal, is not what was asked for.
+ * came to its end without `place.finish()` may be an enrollment by another one, which is not what was asked for.
  *
  * @throws ALREADY_ENROLLED when something else is there
  */

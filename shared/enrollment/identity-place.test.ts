@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { chmod, chown, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { issueLeaf, issueRoot } from '../certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../certificates/certificate-requests.ts';
+import { makeSecretDirectory, writeSecretFile } from '../certificates/secret-files.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { IdentityPlace, ownerOf } from './identity-place.ts';
 
+const enrollment = { tokenId: '0123456789abcdef', isAnew: false };
 const validity = { notBefore: new Date(0), notAfter: new Date('2100-01-01') };
 
 /** What an enrollment gives a DP. */
@@ -30,9 +32,9 @@ describe('where an identity is kept (SEC-2)', () => {
   afterEach(() => directory[Symbol.asyncDispose]());
 
   it('asks with the same key until it has come to its end, whatever was killed', async () => {
-    const key = await place.keyToAskWith(newPrivateKey);
+    const key = await place.keyToAskWith(newPrivateKey, enrollment);
     const again = new IdentityPlace(place.directory, place.credentialFile);
-    assert.equal(await again.keyToAskWith(newPrivateKey), key);
+    assert.equal(await again.keyToAskWith(newPrivateKey, enrollment), key);
     const given = await givenFor(key);
     await again.writeRoots(given);
     assert.equal(await again.held(), undefined);
@@ -41,11 +43,11 @@ describe('where an identity is kept (SEC-2)', () => {
     assert.deepEqual({ holder, isNew }, { holder: 'dp/PS1DP1', isNew: true });
     await again.finish();
     assert.equal((await again.held())?.isNew, false);
-    assert.notEqual(await again.keyToAskWith(newPrivateKey), key);
+    assert.notEqual(await again.keyToAskWith(newPrivateKey, enrollment), key);
   });
 
   it('forgets with an enrollment where the one before renewed, also when that cannot be read', async () => {
-    await place.keyToAskWith(newPrivateKey);
+    await place.keyToAskWith(newPrivateKey, enrollment);
     await place.keepRenewalAddress('old:8532');
     await chmod(join(place.directory, 'renewal-address'), 0o644);
     await place.restartRenewingAt('new:8532');
@@ -60,11 +62,13 @@ describe('where an identity is kept (SEC-2)', () => {
     const keyFor = (tokenId: string, isAnew = false) =>
       place.keyToAskWith(newPrivateKey, { tokenId, isAnew });
     const [first, second] = ['0123456789abcdef', 'fedcba9876543210'];
-    const ofRenewal = await place.keyToAskWith(newPrivateKey);
+    await makeSecretDirectory(place.directory);
+    const ofOlder = await newPrivateKey();
+    await writeSecretFile(join(place.directory, 'next.key'), ofOlder);
     // Of an older program, which did not say for which token it was.
-    assert.equal(await keyFor(first), ofRenewal);
+    assert.equal(await keyFor(first), ofOlder);
     const anew = await keyFor(first, true);
-    assert.notEqual(anew, ofRenewal);
+    assert.notEqual(anew, ofOlder);
     assert.equal(await keyFor(first, true), anew);
     assert.equal(await keyFor(first), anew);
     const other = await keyFor(second);
@@ -73,11 +77,36 @@ describe('where an identity is kept (SEC-2)', () => {
     await place.writeCredentials(await givenFor(other));
     const held = await place.held();
     assert.deepEqual([held?.isNew, held?.tokenId], [true, second]);
-    assert.equal(await place.keyToAskWith(newPrivateKey), other);
+    await place.dropUnmarkedKey();
+    assert.equal(await keyFor(second), other);
+  });
+
+  it('renews with a key that no token is asked with, and takes a renewal for no enrollment', async () => {
+    const ofToken = await place.keyToAskWith(newPrivateKey, enrollment);
+    const inUse = createPublicKey(await newPrivateKey());
+    const key = await place.renewalKey.toAskWith(newPrivateKey, inUse);
+    assert.notEqual(key, ofToken);
+    assert.equal(await place.renewalKey.toAskWith(newPrivateKey, inUse), key);
+    await place.writeCredentials(await givenFor(key));
+    const { isNew, tokenId } = (await place.held()) ?? {};
+    assert.deepEqual({ isNew, tokenId }, { isNew: false, tokenId: undefined });
+    assert.notEqual(await place.renewalKey.toAskWith(newPrivateKey, createPublicKey(key)), key);
+    assert.equal(await place.keyToAskWith(newPrivateKey, enrollment), ofToken);
+  });
+
+  it('takes for no enrollment what an older program left of a renewal, and drops it', async () => {
+    const key = await newPrivateKey();
+    await place.writeCredentials(await givenFor(key));
+    const left = join(place.directory, 'next.key');
+    await writeSecretFile(left, key);
+    assert.equal((await place.held())?.isNew, false);
+    await place.dropUnmarkedKey();
+    await assert.rejects(stat(left), { code: 'ENOENT' });
+    await place.dropUnmarkedKey();
   });
 
   it('says CERTIFICATE_INVALID of a file that is spoilt, certificate or key', async () => {
-    const given = await givenFor(await place.keyToAskWith(newPrivateKey));
+    const given = await givenFor(await place.keyToAskWith(newPrivateKey, enrollment));
     const block = (name: string) => `-----BEGIN ${name}-----\nanVuaw==\n-----END ${name}-----`;
     const spoilt = [
       { ...given, certificates: [block('CERTIFICATE')] },
@@ -90,7 +119,7 @@ describe('where an identity is kept (SEC-2)', () => {
   });
 
   it('is for its owner only, every file of it', async () => {
-    const given = await givenFor(await place.keyToAskWith(newPrivateKey));
+    const given = await givenFor(await place.keyToAskWith(newPrivateKey, enrollment));
     await place.writeRoots(given);
     await place.writeCredentials(given);
     assert.equal((await stat(place.directory)).mode & 0o777, 0o700);
@@ -109,7 +138,7 @@ describe('where an identity is kept (SEC-2)', () => {
     assert.deepEqual(owner, { uid: 12_345, gid: 12_346 });
     const identity = directory.join('identity');
     const its = new IdentityPlace(identity, join(identity, 'agent.pem'), owner);
-    const given = await givenFor(await its.keyToAskWith(newPrivateKey));
+    const given = await givenFor(await its.keyToAskWith(newPrivateKey, enrollment));
     await its.writeRoots(given);
     await its.writeCredentials(given);
     for (const name of ['', ...(await readdir(identity))]) {
@@ -133,7 +162,7 @@ describe('where an identity is kept (SEC-2)', () => {
     const given = await givenFor(key);
     const refused = { code: /^(EACCES|CERTIFICATE_INVALID)$/ };
     await assert.rejects(
-      its.keyToAskWith(() => Promise.resolve(key)),
+      its.keyToAskWith(() => Promise.resolve(key), enrollment),
       refused,
     );
     await assert.rejects(its.writeRoots(given), refused);

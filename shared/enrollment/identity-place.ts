@@ -1,5 +1,5 @@
-import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { rm, stat, utimes } from 'node:fs/promises';
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type PairFile, readPairFile, writePairFile } from '../certificates/pair-file.ts';
 import {
@@ -16,15 +16,18 @@ import { identityOfSubjectAltName } from '../rpc/certificate-identity.ts';
 import { authoritySiteOf } from '../rpc/certificate-trust.ts';
 import { whileActingAs } from '../runtime/acting-user.ts';
 import type { Enrolled } from './enrolling.ts';
+import { isKey, keyTextOf, markOf, tokenIdOf } from './pending-key.ts';
+import { RenewalKey } from './renewal-key.ts';
 
 /** A certificate that is there already. */
 export interface HeldCertificate {
+  readonly certificate: X509Certificate;
   /** Such as `dp/PS1DP1`; undefined when it is nobody's of ours. */
   readonly holder: string | undefined;
   readonly notAfterMs: number;
   /** Whether its key is the one that an enrollment has begun with and not ended: it came to its end. */
   readonly isNew: boolean;
-  /** ID of the token that this key was made for; undefined: for none, or it is not new. */
+  /** ID of the token that this key was made for; undefined: it is not new. */
   readonly tokenId?: string;
 }
 
@@ -38,11 +41,14 @@ export class IdentityPlace {
   readonly directory: string;
   /** Key and certificates: `agent.pem`, or `authority.pem` of a site. */
   readonly credentialFile: string;
+  /** What renewals ask with. */
+  readonly renewalKey: RenewalKey;
   readonly #owner: FileOwner | undefined;
 
   constructor(directory: string, credentialFile: string, owner?: FileOwner) {
     this.directory = directory;
     this.credentialFile = credentialFile;
+    this.renewalKey = new RenewalKey(directory, owner);
     this.#owner = owner;
   }
 
@@ -75,37 +81,32 @@ export class IdentityPlace {
   }
 
   /**
-   * The key to ask with: the one that was asked with before, else a new one, on disk.
+   * The key to ask with for a token: the one that was asked with before, else a new one, on disk. Never one that was
+   * made for another token.
    *
-   * @param enrollment asks with a token: never with a key that was made for another one, and `isAnew` only with one
-   *   that was made for this one, for what else is there somebody may have copied. Absent: renews
+   * @param enrollment.isAnew only one that was made for this token, for what else is there somebody may have copied
    */
   keyToAskWith(
     newPrivateKey: () => Promise<string>,
-    enrollment?: { readonly tokenId: string; readonly isAnew: boolean },
+    enrollment: { readonly tokenId: string; readonly isAnew: boolean },
   ): Promise<string> {
     return this.#asOwner(async () => {
       await makeSecretDirectory(this.directory, this.#owner);
       const pending = await readSecretFile(this.#keyFile);
       if (pending !== undefined && mayAskWith(pending, enrollment)) return keyTextOf(pending);
       const key = await newPrivateKey();
-      const mark = enrollment ? markOf(enrollment.tokenId) : '';
-      await writeSecretFile(this.#keyFile, `${mark}${key}`, this.#owner);
+      await writeSecretFile(this.#keyFile, `${markOf(enrollment.tokenId)}${key}`, this.#owner);
       return key;
     });
   }
 
   /**
-   * When the pending key was last asked with, by the clock; undefined: there is none. So that a program that
-   * is started again and again asks no more often.
+   * Removes a key that is there for no token: older programs kept that of a renewal so. One that was made for a token
+   * stays: the token may have been used for it.
    */
-  async lastAskedAtMs(): Promise<number | undefined> {
-    return (await stat(this.#keyFile).catch(() => undefined))?.mtimeMs;
-  }
-
-  /** The pending key is asked with now. */
-  async asking(nowMs: number): Promise<void> {
-    await utimes(this.#keyFile, nowMs / 1000, nowMs / 1000);
+  async dropUnmarkedKey(): Promise<void> {
+    const pending = await this.#asOwner(() => readSecretFile(this.#keyFile));
+    if (pending !== undefined && tokenIdOf(pending) === undefined) await this.finish();
   }
 
   /** The roots before whatever stands on them. */
@@ -152,7 +153,7 @@ export class IdentityPlace {
     );
   }
 
-  /** It has come to its end: the next one begins with another key. */
+  /** The enrollment has come to its end: the next one begins with another key. */
   async finish(): Promise<void> {
     await this.#asOwner(() => rm(this.#keyFile, { force: true }));
   }
@@ -179,37 +180,24 @@ export async function ownerOf(
 function heldIn(pair: PairFile, pending: string | undefined): HeldCertificate {
   const [own = ''] = pair.certificates;
   const certificate = new X509Certificate(own);
-  const isNew = pending !== undefined && isSameKey(pending, pair);
-  const tokenId = isNew ? tokenIdOf(pending) : undefined;
+  const tokenId =
+    pending !== undefined && isSameKey(pending, pair) ? tokenIdOf(pending) : undefined;
   return {
+    certificate,
     holder: holderOfCertificate(certificate),
     notAfterMs: Date.parse(certificate.validTo),
-    isNew,
+    isNew: tokenId !== undefined,
     ...(tokenId !== undefined && { tokenId }),
   };
 }
 
-/** The line before a key that was made for a token; what older programs made has none. */
-function markOf(tokenId: string): string {
-  return `token ${tokenId}\n`;
-}
-
-function tokenIdOf(pending: string): string | undefined {
-  return /^token ([0-9a-f]{16})\n/.exec(pending)?.[1];
-}
-
-function keyTextOf(pending: string): string {
-  return pending.slice(Math.max(0, pending.indexOf('-----BEGIN ')));
-}
-
 function mayAskWith(
   pending: string,
-  enrollment: { readonly tokenId: string; readonly isAnew: boolean } | undefined,
+  { tokenId, isAnew }: { readonly tokenId: string; readonly isAnew: boolean },
 ): boolean {
   if (!isKey(pending)) return false;
   const madeFor = tokenIdOf(pending);
-  if (!enrollment || madeFor === enrollment.tokenId) return true;
-  return madeFor === undefined && !enrollment.isAnew;
+  return madeFor === tokenId || (madeFor === undefined && !isAnew);
 }
 
 function holderOfCertificate(certificate: X509Certificate): string | undefined {
@@ -223,13 +211,4 @@ function holderOfCertificate(certificate: X509Certificate): string | undefined {
 
 function isSameKey(pem: string, pair: PairFile): boolean {
   return isKey(pem) && createPublicKey(keyTextOf(pem)).equals(createPublicKey(pair.key));
-}
-
-function isKey(pem: string): boolean {
-  try {
-    createPrivateKey(keyTextOf(pem));
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -136,7 +136,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     await user.use();
     assert.ok(user.connectionCount > 0);
     // As a site leaves it that gave a certificate.
-    await rm(user.directory.join('next.key'));
+    await rm(user.directory.join('renewal.key'));
     await user.clock.advance(1_000);
     await user.touched(user.agentFile);
     const before = user.connectionCount;

@@ -86,6 +86,21 @@ export function writeAuthority(
   return writePairFile(join(directory, authorityName), { key, certificates: [certificate] }, owner);
 }
 
+/**
+ * Makes sure that the site was not enrolled anew while it ran: an authority of another key is never written over.
+ *
+ * @throws CERTIFICATE_INVALID, also when what is there cannot be read
+ */
+export async function requireSameKey(
+  directory: string,
+  { key }: Pick<IssuedCertificate, 'key'>,
+): Promise<void> {
+  const path = join(directory, authorityName);
+  const pair = await readPairFile(path);
+  if (!pair || pair.key.trim() === key.trim()) return;
+  throw unusable(path, 'the site was enrolled anew since it started: start it again');
+}
+
 /** Writes the roots, in one step: this is the moment at which they change. */
 export function writeBundle(
   directory: string,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { readPairFile } from '../../shared/certificates/pair-file.ts';
+import { readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
 import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
 import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import type { IssuedCertificateRecord } from '../../shared/domain/issued-certificate.ts';
@@ -225,6 +225,21 @@ describe('certificate authority (SEC-1)', () => {
       (await readPairFile(files.agentFile))?.certificates[1]?.trim(),
       certificate.trim(),
     );
+  });
+
+  it('writes over no authority that the site was enrolled anew with since it started', async () => {
+    await begin();
+    const before = authority.authorityCertificate();
+    const enrolled = await askedWithNewKey();
+    const certificate = await authority.certifySiteAuthority('CS1', enrolled.info);
+    const pair = { key: enrolled.key, certificates: [certificate] };
+    await writePairFile(inAuthority(files, 'authority.pem'), pair);
+    const refused = { code: 'CERTIFICATE_INVALID', message: /enrolled anew since it started/ };
+    await assert.rejects(authority.replaceCertificate(before), refused);
+    assert.deepEqual(await readPairFile(inAuthority(files, 'authority.pem')), {
+      ...{ key: enrolled.key.trim(), certificates: [certificate.trim()] },
+    });
+    assert.equal(authority.authorityCertificate(), before);
   });
 
   it('is none where there is no directory, and says which file is missing or not its own', async () => {

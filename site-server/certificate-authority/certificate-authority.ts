@@ -27,6 +27,7 @@ import {
   type AuthorityContent,
   readAuthority,
   readBundle,
+  requireSameKey,
   writeAuthority,
 } from './authority-files.ts';
 import type { IssuedCertificates } from './issued-certificates.ts';
@@ -183,7 +184,8 @@ export class CertificateAuthority {
    * The site's authority has another certificate from now on, for the same key: what it has issued counts as before.
    * The caller has made sure that peers know the root behind it.
    *
-   * @throws DISK_FULL, or CERTIFICATE_INVALID when a file cannot be written: it has the one before, and is told again
+   * @throws DISK_FULL, or CERTIFICATE_INVALID when a file cannot be written: it has the one before, and is told again;
+   *   CERTIFICATE_INVALID also when the site was enrolled anew since it started
    */
   async replaceCertificate(certificate: string): Promise<void> {
     await this.#changes.run(() => this.#stand(certificate));
@@ -343,6 +345,7 @@ export class CertificateAuthority {
   async #stand(certificate: string): Promise<void> {
     const before = this.#content.authority;
     const authority = { ...before, certificate };
+    await requireSameKey(this.#config.directory, before);
     await writeAuthority(this.#config.directory, authority, this.#components.owner);
     this.#content = { ...this.#content, authority };
     try {

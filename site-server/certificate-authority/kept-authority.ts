@@ -6,10 +6,12 @@ import {
   checkedRenewal,
   hintFailureTold,
   keepToldAddress,
+  notTaken,
   toRenewalRequest,
   untilItBegins,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
+import type { RevocationOf } from '../../shared/certificate-keeper/refused-voucher.ts';
 import { certificateRequestOf } from '../../shared/certificates/certificate-requests.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
@@ -21,23 +23,28 @@ import type { SiteConfig } from '../site-config.ts';
 import { authorityDirectoryOf } from '../site-setup/authority-commands.ts';
 import { readAuthority } from './authority-files.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
+import { refusalOfFollower } from './site-authority-certificate.ts';
 
 /**
  * The certificate of this site's authority, for the keeper. The top signs it again by rows that travel
  * (`site-authorities.ts`); of a site that those have not reached in time, because its own certificate is over or
  * it was off for long, the old key asks, at the enrollment port of a site above. For the same key: what it has
- * issued counts as before.
+ * issued counts as before. A site that is revoked is not asked.
  */
 export function keptAuthority(
   needs: {
-    readonly authority: CertificateAuthority;
+    readonly authority: Pick<
+      CertificateAuthority,
+      'authorityCertificate' | 'isTop' | 'replaceCertificate' | 'roots' | 'siteCode'
+    >;
     readonly credentials: Pick<PeerCredentials, 'ca'>;
     readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+    readonly revocationOf: RevocationOf;
     readonly logger: Pick<Logger, 'warn'>;
   },
-  config: SiteConfig,
+  config: Pick<SiteConfig, 'certificates' | 'dataDirectory'>,
 ): KeptSubject {
-  const { authority, credentials, clock } = needs;
+  const { authority, credentials, clock, revocationOf } = needs;
   const lastKnown = () => {
     const certificate = new X509Certificate(authority.authorityCertificate());
     const kept = toKeptCertificate([certificate], authoritiesOf(credentials.ca));
@@ -50,23 +57,43 @@ export function keptAuthority(
   const { certificateFile } = config.certificates;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
   const onHintFailure = hintFailureTold(needs.logger);
-  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca, onHintFailure });
+  const roots = () => credentials.ca;
+  const ask = askingWhereItIs({ address, place, roots, revocationOf, onHintFailure });
   const renew = async (signal: AbortSignal) => {
     const { key } = await requireAuthority(authorityDirectoryOf(config));
     const certificate = Buffer.from(authority.authorityCertificate());
     const identity = { kind: 'site', siteCode: authority.siteCode } as const;
     const old = { ca: credentials.ca, certificate, key: Buffer.from(key), identity };
     const answer = await ask(await toRenewalRequest(old, await certificateRequestOf(key)), signal);
-    const asked = { old, keyPem: key, nowMs: clock.nowMs() };
-    const certificates = checkedRenewal(answer, asked);
-    await keepToldAddress(place, answer, onHintFailure);
-    await untilItBegins(certificates, { old, clock }, signal);
-    const [next = ''] = certificates;
+    const checked = () => {
+      const nowMs = clock.nowMs();
+      const [next = ''] = checkedRenewal(answer, { old, keyPem: key, nowMs });
+      requireFollower(authority, next, nowMs);
+      return next;
+    };
+    const next = checked();
+    await untilItBegins([next], { old, clock }, signal);
+    // A row may have brought another one meanwhile.
+    checked();
     await authority.replaceCertificate(next);
+    await keepToldAddress(place, answer, onHintFailure);
   };
   // The rows come first; and a program that is started again and again asks no more often.
   const lastTriedAtMs = async () => clock.nowMs();
   return { ...watched, renewal: { isOwnIssuer: false, renew, lastTriedAtMs } };
+}
+
+/** @throws PEER_FAILED */
+function requireFollower(
+  authority: Pick<CertificateAuthority, 'authorityCertificate' | 'roots' | 'siteCode'>,
+  offered: string,
+  nowMs: number,
+): void {
+  const { siteCode } = authority;
+  const current = authority.authorityCertificate();
+  const held = { roots: authority.roots() };
+  const refusal = refusalOfFollower({ siteCode, current, offered, held, nowMs });
+  if (refusal !== undefined) throw notTaken(refusal);
 }
 
 async function requireAuthority(directory: string) {

@@ -106,7 +106,37 @@ export function isToBeTaken(facts: OfferedAuthority): boolean {
   if (shown.root !== offered.root) {
     return held.roots.indexOf(offered.root) === 0 && nowMs >= facts.overlapEndsMs;
   }
-  return Date.parse(offered.certificate.validTo) > Date.parse(shown.certificate.validTo);
+  return endOf(offered) > endOf(shown);
+}
+
+/**
+ * Why a site stays with the authority that it shows, though it was given another one for its key, as the end of a
+ * sentence; undefined when that may take its place. While what it shows counts, what takes its place stands on a newer
+ * root or ends later: any that the top has ever signed for it can be given again, by whoever answers.
+ */
+export function refusalOfFollower(
+  facts: Omit<OfferedAuthority, 'held' | 'overlapEndsMs'> & {
+    readonly held: Pick<HeldTrust, 'roots'>;
+  },
+): string | undefined {
+  const { siteCode, held, nowMs } = facts;
+  const shown = knownAuthority(facts.current, siteCode, held);
+  if (!shown || isRefused(shown, nowMs)) return undefined;
+  const offered = knownAuthority(facts.offered, siteCode, held);
+  const isNewer = offered && (isOnNewerRoot(offered, shown, held) || endOf(offered) > endOf(shown));
+  return isNewer ? undefined : 'it ends no later than the one that it would follow';
+}
+
+function isOnNewerRoot(
+  one: KnownAuthority,
+  other: KnownAuthority,
+  { roots }: Pick<HeldTrust, 'roots'>,
+): boolean {
+  return roots.indexOf(one.root) < roots.indexOf(other.root);
+}
+
+function endOf({ certificate }: KnownAuthority): number {
+  return lifeOf(certificate).notAfterMs;
 }
 
 /** Those that count now first, and of these the newest. */

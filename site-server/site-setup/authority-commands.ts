@@ -108,7 +108,7 @@ export async function alignOwnIdentity(config: SiteConfig, owner?: FileOwner): P
 }
 
 /** Where a site keeps its authority. */
-export function authorityDirectoryOf({ dataDirectory }: SiteConfig): string {
+export function authorityDirectoryOf({ dataDirectory }: Pick<SiteConfig, 'dataDirectory'>): string {
   return join(dataDirectory, 'authority');
 }
 
