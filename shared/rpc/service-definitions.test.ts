@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { encodeMessage, methodDefinition, packageDefinition } from './service-definitions.ts';
+import {
+  callerSendsOne,
+  encodeMessage,
+  methodDefinition,
+  packageDefinition,
+} from './service-definitions.ts';
 
 describe('service definitions', () => {
   it('are read once', () => {
@@ -21,6 +26,17 @@ describe('service definitions', () => {
     const open = { packageId: 'PS100001', jobSerial: '7' };
     const encoded = encodeMessage('DistributionPoint', 'putContent', { open });
     assert.deepEqual(putContent.requestDeserialize(encoded), { open, body: 'open' });
+  });
+
+  it('tell whose caller sends one message: not who asks what a server has, as long as its user does', () => {
+    assert.ok(callerSendsOne('/waybill.v1.Content/GetManifest'));
+    assert.ok(callerSendsOne('/grpc.health.v1.Health/Watch'));
+    assert.ok(callerSendsOne('/nobody.knows/This'));
+    assert.ok(!callerSendsOne('/waybill.v1.Content/Fetch'));
+    for (const version of ['v1', 'v1alpha']) {
+      const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+      assert.ok(!callerSendsOne(path));
+    }
   });
 
   it('have no method that the proto does not have', () => {

@@ -83,18 +83,25 @@ export function methodDefinition(conversation: ConversationName, method: string)
   return definition;
 }
 
+/** Methods of gRPC's own services whose caller sends a stream of messages: a tool asks as its user does. */
+const streamedPlatformPaths = [
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+];
+
 let streamedPaths: ReadonlySet<string> | undefined;
 
 /**
  * Whether the caller of a method sends one message and not a stream of them, by its full path. So is
- * said of a method that is not ours, too.
+ * said of a method that no server of ours has, too.
  */
 export function callerSendsOne(path: string): boolean {
-  streamedPaths ??= new Set(
-    Object.values(packageDefinition())
+  streamedPaths ??= new Set([
+    ...streamedPlatformPaths,
+    ...Object.values(packageDefinition())
       .flatMap((service) => ('format' in service ? [] : Object.values(service)))
       .flatMap((method) => (method.requestStream ? [method.path] : [])),
-  );
+  ]);
   return !streamedPaths.has(path);
 }
 
