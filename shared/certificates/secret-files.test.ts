@@ -111,7 +111,7 @@ describe('secret files', () => {
       remedyOf('/etc/agent.pem', '0600', { ownerUid, ownUid });
     assert.equal(told(998, 998), 'chmod 0600 /etc/agent.pem');
     assert.equal(told(998, 0), 'chmod 0600 /etc/agent.pem');
-    assert.equal(told(0, 998), 'chown 998 /etc/agent.pem && chmod 0600 /etc/agent.pem');
+    assert.equal(told(0, 998), 'as root: chown 998 /etc/agent.pem && chmod 0600 /etc/agent.pem');
   });
 
   it('are refused when they are links, or too large', async () => {

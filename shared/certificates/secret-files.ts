@@ -152,7 +152,9 @@ export function remedyOf(
   { ownerUid, ownUid = process.geteuid?.() ?? ownerUid }: { ownerUid: number; ownUid?: number },
 ): string {
   const chmod = `chmod ${mode} ${path}`;
-  return ownUid === ownerUid || ownUid === 0 ? chmod : `chown ${ownUid} ${path} && ${chmod}`;
+  return ownUid === ownerUid || ownUid === 0
+    ? chmod
+    : `as root: chown ${ownUid} ${path} && ${chmod}`;
 }
 
 function octal(mode: number): string {
