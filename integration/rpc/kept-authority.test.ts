@@ -109,7 +109,7 @@ describe('the authority of a site that the rows have not reached (SEC-3)', () =>
   it('is not replaced by an earlier one while it counts, nor is it believed where to ask then', async () => {
     await using below = await SiteBelow.create();
     below.give(await below.earlier(Date.now() - 21 * hourMs));
-    const refused = { code: 'PEER_FAILED', message: /it ends no later than the one/ };
+    const refused = { code: 'PEER_FAILED', message: /it is no later than the one/ };
     await assert.rejects(below.renew(), refused);
     assert.equal(below.replacements.length, 0);
     await assert.rejects(stat(below.directory.join('renewal-address')), { code: 'ENOENT' });
@@ -132,7 +132,7 @@ describe('the authority of a site that the rows have not reached (SEC-3)', () =>
       below.held = byRow;
     };
     below.clock = { nowMs: () => Date.now() + passedMs, sleep };
-    await assert.rejects(below.renew(), { code: 'PEER_FAILED', message: /it ends no later/ });
+    await assert.rejects(below.renew(), { code: 'PEER_FAILED', message: /it is no later/ });
     assert.deepEqual(below.replacements, []);
   });
 

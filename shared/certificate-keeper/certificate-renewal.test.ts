@@ -317,6 +317,30 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     assert.equal(test.requests.length, 1);
   });
 
+  it('is not taken when the root behind it was retired while it waited', async () => {
+    await using test = await RenewalTest.create();
+    const before = await readFile(test.agentFile, 'utf8');
+    const { root } = await TestHierarchy.create(test.clock.nowMs());
+    const { renewing } = await test.renewAhead();
+    const roots = rootsFileText({ generation: 2, roots: [root.certificate] });
+    await writeSecretFile(test.files.caFile, roots);
+    const refused = assert.rejects(renewing, { code: 'PEER_FAILED' });
+    await test.clock.advance(aheadMs);
+    await refused;
+    assert.equal(await readFile(test.agentFile, 'utf8'), before);
+  });
+
+  it('takes the place of one that no trusted root stands behind: that is nobody’s enrollment', async () => {
+    await using test = await RenewalTest.create();
+    const former = await TestHierarchy.create(test.clock.nowMs());
+    const key = await newPrivateKey();
+    const leaf = await former.leaf(publicKeyInfoOf(key), test.clock.nowMs());
+    const certificates = [leaf, former.authority.certificate];
+    await writePairFile(test.agentFile, { key, certificates });
+    await test.renew();
+    await test.read();
+  });
+
   it('has come to its end when another program of the same holder was given one for the same key', async () => {
     await using test = await RenewalTest.create();
     const { answer } = test;

@@ -12,7 +12,13 @@ import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { checkedGrant } from '../enrollment/granted-identity.ts';
 import type { IdentityPlace } from '../enrollment/identity-place.ts';
-import { authoritiesOf, certificateBlocks, chainOf, lifeOf } from '../rpc/certificate-trust.ts';
+import {
+  authoritiesOf,
+  certificateBlocks,
+  chainOf,
+  isIssuedBy,
+  lifeOf,
+} from '../rpc/certificate-trust.ts';
 import type { RequestOf, ResponseOf } from '../rpc/conversation.ts';
 import { EnrollmentChannel } from '../rpc/enrollment-channel.ts';
 import type { PeerCredentials } from '../rpc/peer-credentials.ts';
@@ -92,16 +98,16 @@ export class CertificateRenewal {
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
     const { place, clock, onHintFailure } = this.#needs;
     const [own] = chainOf(old.certificate);
-    await this.#requireInPlace(own);
+    await this.#requireInPlace(old);
     await place.dropUnmarkedKey();
     const keyPem = await place.renewalKey.toAskWith(newPrivateKey, own.publicKey);
     const answer = await this.#answer(old, keyPem, signal);
     const certificates = this.#checked(answer, old, keyPem);
     // The one before counts for so long: a crash in between asks again, with the same key.
     await untilItBegins(certificates, { old, clock }, signal);
-    // Minutes may have passed: what was revoked meanwhile counts, and who was enrolled anew stays so.
-    this.#checked(answer, old, keyPem);
-    await this.#requireInPlace(own, keyPem);
+    // Minutes may have passed: what was revoked or retired meanwhile counts, and who was enrolled anew stays so.
+    this.#checked(answer, await this.#withRootsNow(old), keyPem);
+    await this.#requireInPlace(old, keyPem);
     await place.writeCredentials({ key: keyPem, certificates });
     await keepToldAddress(place, answer, onHintFailure);
     await place.renewalKey.forget();
@@ -122,17 +128,25 @@ export class CertificateRenewal {
     return checkedRenewal(answer, asked);
   }
 
+  /** With the roots on disk: whoever waited here did not look at them meanwhile. */
+  async #withRootsNow({ ca, certificate, key, identity }: OldCredentials): Promise<OldCredentials> {
+    return { ca: (await this.#needs.place.roots()) ?? ca, certificate, key, identity };
+  }
+
   /**
    * Makes sure that nobody was enrolled anew since the old certificate was read: an enrollment is never written over.
+   * What no root stands behind that is trusted now is none: nobody can use it, and it is put right.
    *
    * @param keyPem the same key may have been asked with, and given a certificate, by another program of this holder
    * @throws PEER_FAILED; CERTIFICATE_INVALID when what is there is spoilt
    */
-  async #requireInPlace(own: X509Certificate, keyPem?: string): Promise<void> {
+  async #requireInPlace(old: OldCredentials, keyPem?: string): Promise<void> {
     const held = await this.#needs.place.held();
-    if (!held || held.certificate.raw.equals(own.raw)) return;
+    if (!held || held.chain[0].raw.equals(chainOf(old.certificate)[0].raw)) return;
+    const { ca } = await this.#withRootsNow(old);
+    if (!isIssuedBy(held.chain, authoritiesOf(ca))) return;
     const isOfSameKey =
-      keyPem !== undefined && held.certificate.checkPrivateKey(createPrivateKey(keyPem));
+      keyPem !== undefined && held.chain[0].checkPrivateKey(createPrivateKey(keyPem));
     if (!isOfSameKey) throw notTaken('another one is in the place of the old one meanwhile');
   }
 }

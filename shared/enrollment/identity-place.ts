@@ -1,5 +1,5 @@
-import { createPublicKey, X509Certificate } from 'node:crypto';
-import { rm, stat } from 'node:fs/promises';
+import { createPublicKey, type X509Certificate } from 'node:crypto';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type PairFile, readPairFile, writePairFile } from '../certificates/pair-file.ts';
 import {
@@ -13,7 +13,12 @@ import { parseAddress } from '../domain/distribution-point.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import { identityOfSubjectAltName } from '../rpc/certificate-identity.ts';
-import { authoritySiteOf } from '../rpc/certificate-trust.ts';
+import {
+  authoritySiteOf,
+  type CertificateChain,
+  certificateBlocks,
+  chainOf,
+} from '../rpc/certificate-trust.ts';
 import { whileActingAs } from '../runtime/acting-user.ts';
 import type { Enrolled } from './enrolling.ts';
 import { isKey, keyTextOf, markOf, tokenIdOf } from './pending-key.ts';
@@ -21,7 +26,7 @@ import { RenewalKey } from './renewal-key.ts';
 
 /** A certificate that is there already. */
 export interface HeldCertificate {
-  readonly certificate: X509Certificate;
+  readonly chain: CertificateChain;
   /** Such as `dp/PS1DP1`; undefined when it is nobody's of ours. */
   readonly holder: string | undefined;
   readonly notAfterMs: number;
@@ -109,6 +114,12 @@ export class IdentityPlace {
     if (pending !== undefined && tokenIdOf(pending) === undefined) await this.finish();
   }
 
+  /** The roots as they are on disk now, PEM; undefined: there are none. */
+  async roots(): Promise<Buffer | undefined> {
+    const pem = await this.#asOwner(() => readFile(this.rootsFile).catch(() => undefined));
+    return pem && certificateBlocks(pem).length > 0 ? pem : undefined;
+  }
+
   /** The roots before whatever stands on them. */
   async writeRoots({ root }: Pick<Enrolled, 'root'>): Promise<void> {
     // Of generation 0: which there are besides, and how many there have been, is told later, signed.
@@ -178,12 +189,12 @@ export async function ownerOf(
 
 /** @throws what OpenSSL says of a certificate or key that is none */
 function heldIn(pair: PairFile, pending: string | undefined): HeldCertificate {
-  const [own = ''] = pair.certificates;
-  const certificate = new X509Certificate(own);
+  const chain = chainOf(Buffer.from(pair.certificates.join('\n'), 'latin1'));
+  const [certificate] = chain;
   const tokenId =
     pending !== undefined && isSameKey(pending, pair) ? tokenIdOf(pending) : undefined;
   return {
-    certificate,
+    chain,
     holder: holderOfCertificate(certificate),
     notAfterMs: Date.parse(certificate.validTo),
     isNew: tokenId !== undefined,

@@ -10,7 +10,7 @@ import {
 } from '../../shared/certificates/secret-files.ts';
 import { isTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 
 const authorityName = 'authority.pem';
 const bundleName = 'trust-bundle.json';
@@ -88,17 +88,23 @@ export function writeAuthority(
 
 /**
  * Makes sure that the site was not enrolled anew while it ran: an authority of another key is never written over.
+ * What cannot be read is none, and who has the key writes it whole again.
  *
- * @throws CERTIFICATE_INVALID, also when what is there cannot be read
+ * @throws CERTIFICATE_INVALID
  */
 export async function requireSameKey(
   directory: string,
   { key }: Pick<IssuedCertificate, 'key'>,
 ): Promise<void> {
   const path = join(directory, authorityName);
-  const pair = await readPairFile(path);
+  const pair = await readPairFile(path).catch(unlessInvalid);
   if (!pair || pair.key.trim() === key.trim()) return;
   throw unusable(path, 'the site was enrolled anew since it started: start it again');
+}
+
+/** Of a file that is not what it must be: nothing. */
+export function unlessInvalid(error: unknown): undefined {
+  if (!isErrorWithCode(error, 'CERTIFICATE_INVALID')) throw error;
 }
 
 /** Writes the roots, in one step: this is the moment at which they change. */

@@ -242,6 +242,14 @@ describe('certificate authority (SEC-1)', () => {
     assert.equal(authority.authorityCertificate(), before);
   });
 
+  it('is written whole again by who has its key, when what lies there is spoilt', async () => {
+    await begin();
+    const before = authority.authorityCertificate();
+    await writeSecretFile(inAuthority(files, 'authority.pem'), 'spoilt');
+    await authority.replaceCertificate(before);
+    assert.equal((await files.open()).authorityCertificate().trim(), before.trim());
+  });
+
   it('is none where there is no directory, and says which file is missing or not its own', async () => {
     await begin();
     await rm(inAuthority(files, 'authority.pem'));

@@ -3,7 +3,7 @@ import { readPairFile } from '../../shared/certificates/pair-file.ts';
 import type { TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { toMomentText } from '../../shared/domain/moment-text.ts';
 import { lifeOf } from '../../shared/rpc/certificate-trust.ts';
-import { readAuthority } from './authority-files.ts';
+import { readAuthority, unlessInvalid } from './authority-files.ts';
 
 /** Where the top keeps what it has signed, and the time by its clock. */
 interface ClockPlace {
@@ -17,20 +17,19 @@ interface ClockPlace {
 /**
  * Why the top's clock is wrong, or was when it signed what it has, as the end of a sentence; undefined when nothing
  * there says so. By a clock that is behind, sites would change to a new root before all have heard of it; by one that is
- * ahead, only when that time has come.
- *
- * @throws CERTIFICATE_INVALID when the authority, or its own certificate, cannot be read
+ * ahead, only when that time has come. A file that cannot be read says nothing.
  */
 export async function clockDoubtOf(
   { directory, agentFile, nowMs }: ClockPlace,
   { roots, signedAtMs }: TrustBundle,
 ): Promise<string | undefined> {
-  const authority = (await readAuthority(directory))?.authority.certificate;
-  const own = agentFile === undefined ? undefined : await readPairFile(agentFile);
+  const content = await readAuthority(directory).catch(unlessInvalid);
+  const authority = content?.authority.certificate;
+  const own = agentFile && (await readPairFile(agentFile).catch(unlessInvalid));
   const moments = [
     ['its roots were signed at', signedAtMs],
     ['its authority begins at', beginningOf(authority)],
-    ['its own certificate begins at', beginningOf(own?.certificates[0])],
+    ['its own certificate begins at', beginningOf(own ? own.certificates[0] : undefined)],
   ] as const;
   const [what, laterMs] = moments.find(([, ms]) => ms > nowMs) ?? [];
   if (what === undefined || laterMs === undefined) return undefined;

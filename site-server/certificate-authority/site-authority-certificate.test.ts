@@ -5,7 +5,7 @@ import {
   issueSiteAuthority,
 } from '../../shared/certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
-import { refusalOfFollower } from './site-authority-certificate.ts';
+import { isToBeTaken, refusalOfFollower } from './site-authority-certificate.ts';
 
 const dayMs = 24 * 3_600_000;
 const nowMs = Date.UTC(2026, 0, 1);
@@ -25,10 +25,10 @@ describe('what takes the place of a site’s authority (SEC-3)', () => {
 
   const inDays = (days: number) => new Date(nowMs + days * dayMs);
 
-  const by = (root: IssuedCertificate, endsInDays: number) =>
+  const by = (root: IssuedCertificate, endsInDays: number, beganDaysAgo = 60) =>
     issueSiteAuthority(root, {
       ...{ siteCode: 'SS1', publicKey: publicKeyInfoOf(key) },
-      ...{ notBefore: new Date(nowMs - 60 * dayMs), notAfter: inDays(endsInDays) },
+      ...{ notBefore: inDays(-beganDaysAgo), notAfter: inDays(endsInDays) },
     });
 
   const isRefused = (current: string, offered: string, roots = [next, old]) => {
@@ -43,9 +43,22 @@ describe('what takes the place of a site’s authority (SEC-3)', () => {
     assert.equal(isRefused(current, current), true);
   });
 
-  it('is one of a newer root, whenever that ends; and none of an older one that ends sooner', async () => {
+  it('is one that began later, where the end of the root is the end of both', async () => {
+    const current = await by(old, 700);
+    const [later, earlier] = await Promise.all([by(old, 700, 1), by(old, 700, 61)]);
+    assert.equal(isRefused(current, later), false);
+    assert.equal(isRefused(current, earlier), true);
+    const held = { generation: 1, roots: [old.certificate] };
+    const facts = { siteCode: 'SS1', current, held, overlapEndsMs: nowMs, nowMs };
+    assert.equal(isToBeTaken({ ...facts, offered: later }), true);
+    assert.equal(isToBeTaken({ ...facts, offered: earlier }), false);
+    assert.equal(isToBeTaken({ ...facts, offered: current }), false);
+  });
+
+  it('is one of a newer root, whenever that ends; and none of an older one', async () => {
     assert.equal(isRefused(await by(old, 100), await by(next, 50)), false);
     assert.equal(isRefused(await by(next, 100), await by(old, 50)), true);
+    assert.equal(isRefused(await by(next, 100), await by(old, 200)), true);
   });
 
   it('is whichever counts where the one before counts no more: it is over, or its root was retired', async () => {

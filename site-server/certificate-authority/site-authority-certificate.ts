@@ -106,13 +106,13 @@ export function isToBeTaken(facts: OfferedAuthority): boolean {
   if (shown.root !== offered.root) {
     return held.roots.indexOf(offered.root) === 0 && nowMs >= facts.overlapEndsMs;
   }
-  return endOf(offered) > endOf(shown);
+  return isLater(offered, shown);
 }
 
 /**
  * Why a site stays with the authority that it shows, though it was given another one for its key, as the end of a
  * sentence; undefined when that may take its place. While what it shows counts, what takes its place stands on a newer
- * root or ends later: any that the top has ever signed for it can be given again, by whoever answers.
+ * root, or is later on the same: any that the top has ever signed for it can be given again, by whoever answers.
  */
 export function refusalOfFollower(
   facts: Omit<OfferedAuthority, 'held' | 'overlapEndsMs'> & {
@@ -123,20 +123,17 @@ export function refusalOfFollower(
   const shown = knownAuthority(facts.current, siteCode, held);
   if (!shown || isRefused(shown, nowMs)) return undefined;
   const offered = knownAuthority(facts.offered, siteCode, held);
-  const isNewer = offered && (isOnNewerRoot(offered, shown, held) || endOf(offered) > endOf(shown));
-  return isNewer ? undefined : 'it ends no later than the one that it would follow';
+  if (!offered) return 'no root that is trusted stands behind it';
+  const rootsNewer = held.roots.indexOf(shown.root) - held.roots.indexOf(offered.root);
+  if (rootsNewer > 0 || (rootsNewer === 0 && isLater(offered, shown))) return undefined;
+  return 'it is no later than the one that it would follow';
 }
 
-function isOnNewerRoot(
-  one: KnownAuthority,
-  other: KnownAuthority,
-  { roots }: Pick<HeldTrust, 'roots'>,
-): boolean {
-  return roots.indexOf(one.root) < roots.indexOf(other.root);
-}
-
-function endOf({ certificate }: KnownAuthority): number {
-  return lifeOf(certificate).notAfterMs;
+/** Ends later; or, where the root's end is the end of both, has begun later. */
+function isLater({ certificate }: KnownAuthority, before: KnownAuthority): boolean {
+  const [life, lifeBefore] = [lifeOf(certificate), lifeOf(before.certificate)];
+  if (life.notAfterMs !== lifeBefore.notAfterMs) return life.notAfterMs > lifeBefore.notAfterMs;
+  return life.notBeforeMs > lifeBefore.notBeforeMs;
 }
 
 /** Those that count now first, and of these the newest. */
