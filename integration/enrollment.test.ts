@@ -141,7 +141,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.match(thief.stderr, /was used before, with another key/);
     await assert.rejects(stat(net.at('thief', 'identity', 'agent.pem')), { code: 'ENOENT' });
     await assert.rejects(stat(net.at('thief.yaml')), { code: 'ENOENT' });
-    assert.match(await lastAudited(), /^ENROLLMENT_REFUSED token=\w+ identity=\S+PS1DP3 used$/);
+    assert.match(await lastAudited(), /^ENROLLMENT_REFUSED token=\w+ holder=dp\/PS1DP3 used$/);
   });
 
   it('a stolen token that is late gives nothing, and is in the audit trail (F24)', async () => {
@@ -150,7 +150,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     const late = await net.enroll(printed, 'PS1DP4');
     assert.equal(late.exitCode, 1);
     assert.match(late.stderr, /the time of the token is over; have a new token made/);
-    assert.match(await lastAudited(), /^ENROLLMENT_REFUSED token=\w+ identity=\S+PS1DP4 late$/);
+    assert.match(await lastAudited(), /^ENROLLMENT_REFUSED token=\w+ holder=dp\/PS1DP4 late$/);
   });
 
   it('a stolen token gives nothing to another name, and is in the audit trail (F24)', async () => {
@@ -159,7 +159,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     const thief = await net.enroll(other, 'thief');
     assert.equal(thief.exitCode, 1);
     assert.match(thief.stderr, /the token is for another name/);
-    const audited = /^ENROLLMENT_REFUSED token=\w+ identity=\S+PS1DP1 other-name$/;
+    const audited = /^ENROLLMENT_REFUSED token=\w+ holder=dp\/PS1DP1 other-name$/;
     assert.match(await lastAudited(), audited);
   });
 

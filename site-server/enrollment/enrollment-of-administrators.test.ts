@@ -24,6 +24,18 @@ describe('Enrollment of an administrator (SEC-2)', () => {
     assert.deepEqual(names, ['bob true']);
   });
 
+  it('audits the role that the token gives, and never one that was only asked for', async () => {
+    const bob = 'waybill://admin/operator/bob?site=PS1';
+    const token = await site.token(bob);
+    const tokenId = parseEnrollmentToken(token).token?.tokenId;
+    const asked = { token, identityUri: 'waybill://admin/read-only/bob' };
+    await site.enroll(asked);
+    const given = site.events.at(-1)?.detail ?? '';
+    assert.ok(given.startsWith(`token=${tokenId} holder=admin/bob as=${bob} key=`), given);
+    await assert.rejects(site.enroll(asked), reasonOf('used'));
+    assert.equal(site.events.at(-1)?.detail, `token=${tokenId} holder=admin/bob used`);
+  });
+
   it('gives an administrator who was deleted nothing, and does not bring him back', async () => {
     const token = await site.token('waybill://admin/full/bob');
     await site.commands.deleteAdministrator('bob', alice);

@@ -80,7 +80,7 @@ describe('Enrollment (SEC-2)', () => {
     assert.deepEqual(site.events.at(-1), {
       ...{ caller: 'unauthenticated', address: '198.51.100.9' },
       ...{ method: '/waybill.v1.Enrollment/Enroll', result: 'ENROLLMENT_REFUSED' },
-      detail: `token=${tokenId} identity=${dp1} used`,
+      detail: `token=${tokenId} holder=dp/PS1DP1 used`,
     });
   });
 

@@ -120,7 +120,8 @@ export class Enrollment {
     try {
       const checked = checkedEnroll(request);
       const { tokenId } = checked.token;
-      asked = `token=${tokenId} identity=${toIdentityUri(checked.identity)}`;
+      // Without the role that he names: it is not his to choose, and nobody has given it.
+      asked = `token=${tokenId} holder=${holderOf(checked.identity)}`;
       const given = await this.#given(request, checked, asker);
       this.#audit('enroll', asker, asked + given.detail, given.repeatOf);
       return given.answer;
