@@ -97,6 +97,16 @@ describe('certificates that are revoked (SEC-3)', function () {
     while (!new RegExp(line).test(await readFile(path, 'utf8').catch(() => ''))) await sleep(20);
   }
 
+  /** Waits until the DP's site shows it so, without asking it anything. */
+  async function healthIs(dpId: string, word: 'REACHABLE' | 'UNREACHABLE', why = /^$/) {
+    const reachability = `DISTRIBUTION_POINT_REACHABILITY_${word}`;
+    await primary.distributionPointsAre((points) =>
+      points.some((one) => {
+        return one.dpId === dpId && one.reachability === reachability && why.test(one.reason);
+      }),
+    );
+  }
+
   const refusedAtSite = (at: Administrator, identity: PeerIdentity, method: string) =>
     at.auditIs((record) => {
       const isWhom = record.caller === toIdentityUri(identity) && record.method === method;
@@ -148,6 +158,17 @@ describe('certificates that are revoked (SEC-3)', function () {
     await network.agent(dpId).kill();
     await network.agent(dpId).start();
     await primary.installed({ packageId, dpId });
+  });
+
+  it('a DP that has nothing to do: is shown as unreachable at once, until it is enrolled anew', async () => {
+    const dpId = 'PS1DP3';
+    await healthIs(dpId, 'REACHABLE');
+    await revoke('CS1', `dp/${dpId}`);
+    await healthIs(dpId, 'UNREACHABLE', /it was revoked at/);
+    await issuedAnew(dpIdentity(dpId));
+    await network.agent(dpId).kill();
+    await network.agent(dpId).start();
+    await healthIs(dpId, 'REACHABLE');
   });
 
   it('a pull DP in the middle of a pull: cut by its source and its site (F23)', async () => {

@@ -32,6 +32,8 @@ class WatchTest {
   readonly revoked = new Map<string, Revocation>();
   own: Pick<ToldCertificate, 'state' | 'reason'> = { state: 'valid', reason: '' };
   checkFailure: Error | undefined;
+  /** Revocations are others now. */
+  tellRevoked = () => {};
   readonly credentials: PeerCredentials;
   readonly watch: CertificateWatch;
 
@@ -67,6 +69,10 @@ class WatchTest {
       revocations: {
         heardOf: (holder) => this.revoked.get(holder),
         heardByIssuer: (holder) => this.revoked.get(holder),
+        onChanged: (listener) => {
+          this.tellRevoked = listener;
+          return () => {};
+        },
       },
     });
   }
@@ -94,6 +100,12 @@ class WatchTest {
     const checkedAtMs = this.clock.nowMs();
     const certificate = this.told(leftDays);
     this.health.set(dpId, { ...unmeasured(dpId), checkedAtMs, certificate });
+  }
+
+  revoke(holder: string, agoMs = 0): void {
+    const revokedAtMs = this.clock.nowMs() - agoMs;
+    const said = { siteCode: 'CS1', holder, revokedAtMs, reason: '', revokedBy: '' };
+    this.revoked.set(holder, said);
   }
 
   add(dpId: string): void {
@@ -150,14 +162,9 @@ describe('the certificate watch (SEC-3)', () => {
     const test = await WatchTest.create();
     test.issue('admin/bob', 80);
     test.issue('admin/eve', 80);
-    const revoke = (holder: string, agoMs: number) => {
-      const revokedAtMs = test.clock.nowMs() - agoMs;
-      const said = { siteCode: 'CS1', holder, revokedAtMs, reason: '', revokedBy: '' };
-      test.revoked.set(holder, said);
-    };
-    revoke('admin/bob', 0);
+    test.revoke('admin/bob');
     // He has a certificate that began after that.
-    revoke('admin/eve', 80 * dayMs);
+    test.revoke('admin/eve', 80 * dayMs);
     const dues = (await test.watch.known()).map((one) => `${one.holder} ${test.watch.dueOf(one)}`);
     assert.ok(dues.includes('admin/bob revoked'));
     assert.ok(!dues.includes('admin/eve revoked'));
@@ -210,6 +217,41 @@ describe('the certificate watch (SEC-3)', () => {
     assert.deepEqual(test.asked, ['B', 'A']);
     await test.clock.advance(hourMs);
     assert.deepEqual(test.asked.toSorted(), ['A', 'B', 'B']);
+    await test.watch.stop();
+  });
+
+  it('asks a DP at once that was revoked and seemed to be there, and no other', async () => {
+    const test = await WatchTest.create();
+    for (const dpId of ['A', 'B', 'C', 'D']) {
+      test.add(dpId);
+      test.tell(dpId, 50);
+      const health = test.health.get(dpId) ?? unmeasured(dpId);
+      test.health.set(dpId, {
+        ...health,
+        reachability: dpId === 'C' ? 'unreachable' : 'reachable',
+      });
+    }
+    await test.watch.start();
+    await test.clock.advance(1_000);
+    assert.deepEqual(test.asked, []);
+    for (const dpId of ['A', 'C']) test.revoke(`dp/${dpId}`);
+    // It has a certificate that began after that.
+    test.revoke('dp/D', 80 * dayMs);
+    test.tellRevoked();
+    await test.clock.advance(1_000);
+    assert.deepEqual(test.asked, ['A']);
+    await test.watch.stop();
+  });
+
+  it('asks a DP that was revoked right before a crash', async () => {
+    const test = await WatchTest.create();
+    test.add('A');
+    test.tell('A', 50);
+    test.health.set('A', { ...test.health.get('A')!, reachability: 'reachable' });
+    test.revoke('dp/A');
+    await test.watch.start();
+    await test.clock.advance(1_000);
+    assert.deepEqual(test.asked, ['A']);
     await test.watch.stop();
   });
 

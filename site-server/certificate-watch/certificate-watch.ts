@@ -1,7 +1,8 @@
 /**
  * Knows every certificate of the hierarchy that this site can see, and which of them end soon though they
  * should have been renewed (SEC-3). Asked by administrators (`waybill certs`) and by the alarm watch; looks
- * by itself once an hour, and asks DPs that nobody has asked for long. Stores nothing.
+ * by itself once an hour, and asks DPs that nobody has asked for long, and at once those that were just revoked: then
+ * their health says so. Stores nothing itself.
  */
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
@@ -16,6 +17,7 @@ import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
@@ -42,7 +44,7 @@ export interface CertificateWatchNeeds {
   readonly issued: () => AsyncIterable<IssuedFacts>;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   /** What was revoked, as far as it counts here. */
-  readonly revocations: Pick<Revocations, 'heardOf' | 'heardByIssuer'>;
+  readonly revocations: Pick<Revocations, 'heardOf' | 'heardByIssuer' | 'onChanged'>;
 }
 
 /** How it is tuned. */
@@ -57,6 +59,9 @@ export interface CertificateWatchConfig {
 
 const hourMs = 3_600_000;
 
+/** Shortest time between two looks at who was revoked: a site in the wrong hands may have news without end. */
+const newsPauseMs = 1_000;
+
 export const defaultCertificateWatchConfig: CertificateWatchConfig = {
   lookMs: hourMs,
   pointAskedMs: 12 * hourMs,
@@ -67,7 +72,9 @@ export class CertificateWatch implements Component {
   readonly #needs: CertificateWatchNeeds;
   readonly #config: CertificateWatchConfig;
   readonly #stopping = new AbortController();
-  #watching: Promise<void> = Promise.resolve();
+  readonly #news = new WakeSignal();
+  #unsubscribe = () => {};
+  #watching: readonly Promise<void>[] = [];
   #concerns: readonly KnownCertificate[] = [];
 
   constructor(needs: CertificateWatchNeeds, config = defaultCertificateWatchConfig) {
@@ -76,12 +83,16 @@ export class CertificateWatch implements Component {
   }
 
   async start(): Promise<void> {
-    this.#watching = this.#watchForEver();
+    this.#unsubscribe = this.#needs.revocations.onChanged(() => this.#news.wake());
+    // What was heard right before a crash.
+    this.#news.wake();
+    this.#watching = [this.#watchForEver(), this.#watchRevocations()];
   }
 
   async stop(): Promise<void> {
+    this.#unsubscribe();
     this.#stopping.abort();
-    await this.#watching;
+    await Promise.all(this.#watching);
   }
 
   /**
@@ -150,7 +161,20 @@ export class CertificateWatch implements Component {
       for (;;) {
         await this.see();
         await this.#needs.clock.sleep(this.#config.lookMs, signal);
-        await this.#askPoints();
+        await this.#ask(await this.#silentPoints());
+      }
+    } catch (error) {
+      if (!isAbortError(error)) throw error;
+    }
+  }
+
+  async #watchRevocations(): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      for (;;) {
+        await this.#news.wait(signal);
+        await this.#ask(await this.#revokedPoints());
+        await this.#needs.clock.sleep(newsPauseMs, signal);
       }
     } catch (error) {
       if (!isAbortError(error)) throw error;
@@ -216,17 +240,39 @@ export class CertificateWatch implements Component {
   }
 
   /** What a DP stands on is heard with every job; of one that has none for long it is asked. */
-  async #askPoints(): Promise<void> {
-    const { checker, clock, hierarchy } = this.#needs;
-    const { signal } = this.#stopping;
+  async #silentPoints(): Promise<DistributionPoint[]> {
+    const { clock, hierarchy } = this.#needs;
     const silentMs = clock.nowMs() - this.#config.pointAskedMs;
     const silent: DistributionPoint[] = [];
     for await (const point of hierarchy.list()) {
       const { checkedAtMs } = await hierarchy.healthOf(point.dpId);
       if (checkedAtMs < silentMs) silent.push(point);
     }
+    return silent;
+  }
+
+  /**
+   * DPs that were there when they were last asked, with a certificate that counts no more. They are asked, and not
+   * just taken for gone: one may have a new certificate of which nothing was heard yet.
+   */
+  async #revokedPoints(): Promise<DistributionPoint[]> {
+    const { hierarchy, revocations } = this.#needs;
+    const told = withRevocations(await this.#told(), revocations);
+    const revoked = new Set(told.filter((one) => one.revoked).map(({ holder }) => holder));
+    const points: DistributionPoint[] = [];
+    for await (const point of hierarchy.list()) {
+      if (!revoked.has(`dp/${point.dpId}`)) continue;
+      const { reachability } = await hierarchy.healthOf(point.dpId);
+      if (reachability === 'reachable') points.push(point);
+    }
+    return points;
+  }
+
+  async #ask(points: DistributionPoint[]): Promise<void> {
+    const { checker } = this.#needs;
+    const { signal } = this.#stopping;
     const lane = async () => {
-      for (let next = silent.shift(); next; next = silent.shift())
+      for (let next = points.shift(); next; next = points.shift())
         await checker.check(next, signal);
     };
     try {
