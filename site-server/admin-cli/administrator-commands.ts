@@ -175,6 +175,7 @@ function toRecord(wire: AdministratorRecord__Output) {
     createdAtMs: toCount(wire.createdAtMs, 'created_at_ms'),
     createdBy: wire.createdBy,
     enrolledAtMs: toCount(wire.enrolledAtMs, 'enrolled_at_ms'),
+    revokedAtMs: toCount(wire.revokedAtMs, 'revoked_at_ms'),
   };
 }
 
@@ -211,11 +212,13 @@ function toScopeCell({ identity }: AdministratorView): string {
 }
 
 function columnsFor(timeZone: string | undefined): readonly Column<AdministratorView>[] {
-  const timeOf = (timeMs: number) => (timeMs === 0 ? 'not yet' : toTimeText(timeMs, timeZone));
+  const timeOf = (timeMs: number, otherwise: string) =>
+    timeMs === 0 ? otherwise : toTimeText(timeMs, timeZone);
   return [
     { title: 'administrator', text: (row) => row.name },
     { title: 'role', text: toRoleCell },
     { title: 'changes', text: toScopeCell },
-    { title: 'enrolled', text: (row) => timeOf(row.enrolledAtMs) },
+    { title: 'enrolled', text: (row) => timeOf(row.enrolledAtMs, 'not yet') },
+    { title: 'revoked', text: (row) => timeOf(row.revokedAtMs, ''), tone: () => 'bad' },
   ];
 }

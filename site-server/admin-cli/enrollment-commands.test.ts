@@ -189,6 +189,23 @@ describe('waybill admin and waybill enrollment (SEC-2)', () => {
     ]);
   });
 
+  it('list since when the certificate of one counts no more', async () => {
+    const admin = new FakeAdmin().stream('listAdministrators', () => [
+      anAdministrator({ enrolledAtMs: String(thenMs), revokedAtMs: String(thenMs + 60_000) }),
+      anAdministrator({ name: 'eve', enrolledAtMs: String(thenMs) }),
+    ]);
+    const { stdout } = await runWaybill('admin list', { admin });
+    const [titles, bob, eve] = stdout.split('\n');
+    assert.match(titles ?? '', /enrolled {13}revoked$/);
+    assert.match(bob ?? '', / 2026-03-14 09:26:53 {2}2026-03-14 09:27:53$/);
+    assert.match(eve ?? '', / 2026-03-14 09:26:53$/);
+    const json = await runWaybill('admin list --json', { admin });
+    const revokedAtMs = JSON.parse(json.stdout).map((one: { revokedAtMs: number }) => {
+      return one.revokedAtMs;
+    });
+    assert.deepEqual(revokedAtMs, [thenMs + 60_000, 0]);
+  });
+
   it('delete one after a question, and none without an answer', async () => {
     const { admin, exitCode, stderr } = await runWaybill('admin delete bob');
     assert.equal(exitCode, 2, stderr);

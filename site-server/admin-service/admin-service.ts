@@ -78,7 +78,7 @@ export interface AdminServiceComponents
     Omit<JobSteeringAnswersComponents, 'requireKnown' | 'scopes'>,
     Omit<SendSteeringAnswersComponents, 'scopes'>,
     Omit<GroupAnswersComponents, 'scopes'>,
-    Omit<EnrollmentAnswersComponents, 'scopes' | 'hierarchy'>,
+    Omit<EnrollmentAnswersComponents, 'scopes' | 'hierarchy' | 'certificates'>,
     LinkAnswersComponents,
     CertificateAnswersComponents,
     RevocationAnswersComponents,

@@ -13,6 +13,7 @@ import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { AdministratorRecord } from '../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
 import type { EnrollmentRecord } from '../../shared/rpc/generated/waybill/v1/EnrollmentRecord.ts';
+import type { CertificateWatch } from '../certificate-watch/certificate-watch.ts';
 import type { EnrollmentCommands } from '../enrollment/enrollment-commands.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
@@ -26,6 +27,8 @@ export interface EnrollmentAnswersComponents {
   readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
   readonly hierarchy: Pick<HierarchyManager, 'requireAnywhere'>;
   readonly scopes: Pick<AdminScopes, 'checkOf'>;
+  /** Whose certificates count no more. */
+  readonly certificates: Pick<CertificateWatch, 'known'>;
 }
 
 /** Longest name of an administrator that is looked for, and longest identity URI that is read. */
@@ -100,7 +103,20 @@ export class EnrollmentAnswers {
   }
 
   async *#administrators(): AsyncGenerator<AdministratorRecord> {
-    for await (const one of this.#commands.listAdministrators()) yield toAdministratorRecord(one);
+    const all = this.#commands.listAdministrators();
+    const revokedAtMs = await this.#revokedAtMs();
+    for await (const one of all) {
+      const atMs = revokedAtMs.get(`admin/${one.name}`) ?? 0;
+      yield { ...toAdministratorRecord(one), revokedAtMs: atMs };
+    }
+  }
+
+  /** By holder, as `listCertificates` tells it: who has a newer certificate is not among them. */
+  async #revokedAtMs(): Promise<ReadonlyMap<string, number>> {
+    const known = await this.#components.certificates.known();
+    return new Map(
+      known.flatMap(({ holder, revoked }) => (revoked ? [[holder, revoked.revokedAtMs]] : [])),
+    );
   }
 
   #toRecord(row: EnrollmentRow): EnrollmentRecord {

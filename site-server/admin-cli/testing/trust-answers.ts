@@ -70,7 +70,7 @@ export function anAdministrator(
   return {
     ...{ name: 'bob', identityUri: 'waybill://admin/operator/bob?site=PS1&group=Lab' },
     ...{ createdAtMs: String(thenMs), createdBy: 'waybill://admin/full/alice' },
-    enrolledAtMs: '0',
+    ...{ enrolledAtMs: '0', revokedAtMs: '0' },
     ...changes,
   };
 }
