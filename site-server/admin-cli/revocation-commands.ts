@@ -17,19 +17,18 @@ const revoke = command({
   path: 'certs revoke',
   positionals: '<holder>',
   summary: 'Put a machine or person out: its certificates so far count no more',
-  example: 'waybill certs revoke dp/PS1DP1 --reason "stolen on Monday"',
+  example: 'waybill certs revoke dp/PS1DP1 --reason "stolen on Monday" --yes',
   options: (parser) =>
     parser
       .positional('holder', positional('holder', 'Such as dp/PS1DP1 or admin/bob', holderText))
       .option('reason', option('reason', 'Why, for those who ask later', anyText))
       .option('site', siteToAskOption)
       .option('force', flag('Also a name that the site does not know: its record is lost'))
-      .option('yes', { ...flag('Do not ask, of a site'), alias: 'y' }),
+      .option('yes', { ...flag('Do not ask'), alias: 'y' }),
   run: async ({ holder, reason = '', site, force, yes }, connected) => {
     const session = await connected.atSite(site);
-    if (holderKindOf(holder) === 'site' && !yes && !(await isItself(session, holder))) {
-      const effect = `it puts ${holder} out, with all whose certificates it issued`;
-      await confirmDeletion(session, effect, async () => siteOutOf(holder));
+    if (!yes && !(await isItself(session, holder))) {
+      await confirmDeletion(session, effectOf(holder), async () => outOf(holder));
     }
     const { admin, output, timeZone } = session;
     const request = { holder, reason, evenIfUnknown: force ?? false };
@@ -41,11 +40,13 @@ const revoke = command({
       `Certificates of ${holder} from before ${time} count no more${toReachText(record)}; connections with them are cut there.`,
     );
     if (record.reach === 'below' || record.reach === 'unknown') output.sentence(askAbove);
+    output.sentence(toWayBackText(holder));
   },
 });
 
 /** Whether it is the site that is asked, which refuses that: nobody is asked to confirm it. */
 async function isItself({ admin }: Session, holder: string): Promise<boolean> {
+  if (holderKindOf(holder) !== 'site') return false;
   const { siteCode } = await admin.ask('getSite', {});
   return holder === `site/${siteCode}`;
 }
@@ -69,13 +70,27 @@ const askAbove =
   'To put it out everywhere, call this with --site at the site that has issued them, or at the top site.';
 
 /** With a site go those it vouches for. */
-function siteOutOf(holder: string): Deletion {
+function effectOf(holder: string): string {
+  const others = holderKindOf(holder) === 'site' ? ', with all whose certificates it issued' : '';
+  return `it puts ${holder} out${others}, and nothing takes that back`;
+}
+
+function outOf(holder: string): Deletion {
+  const isSite = holderKindOf(holder) === 'site';
+  const others = isSite ? ', with all DPs and administrators whose certificates it issued' : '';
   return {
     name: holder,
-    question: `Put ${holder} out, with all DPs and administrators whose certificates it issued? Type it to confirm: `,
+    question: `Put ${holder} out${others}? Nothing takes that back. Type it to confirm: `,
     refusal: `${holder} was not revoked`,
     facts: { holder },
   };
+}
+
+/** A revocation is never taken back: whoever is to come back is enrolled anew. */
+function toWayBackText(holder: string): string {
+  const [kind = '', name = ''] = holder.split('/', 2);
+  const call = `"waybill ${kind} enroll ${name}"`;
+  return `To let ${holder} come back: ${call}; where the old certificate still is, the command that it prints takes --force.`;
 }
 
 const listRevocations = command({
