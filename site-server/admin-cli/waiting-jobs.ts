@@ -1,6 +1,6 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { CommandFailure } from './command-failure.ts';
-import { hasEnded, type JobRecord, toJobRecord, toReasonText } from './job-record.ts';
+import { hasEnded, isRunning, type JobRecord, toJobRecord, toReasonText } from './job-record.ts';
 import type { PackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
 
@@ -15,7 +15,7 @@ const holding: ReadonlySet<string> = new Set(['window-closed', 'suspended']);
  * cannot be asked is passed over.
  *
  * @param options.silent sites of which nothing is heard; they are not asked
- * @returns the reason of a row; empty where its job does not wait
+ * @returns the reason of a row; empty where its job neither waits nor tries again
  */
 export async function jobReasonsOf(
   session: Session,
@@ -38,8 +38,15 @@ export async function jobReasonsOf(
     const job = isOnItsWay(row)
       ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
       : undefined;
-    return job && saysMore(job, row) ? toReasonText(job) : '';
+    return job ? reasonOf(job, row) : '';
   };
+}
+
+/** Of a job at work its row still tells why the try before failed, which holds no more. */
+function reasonOf(job: JobRecord, row: PackageStatusRecord): string {
+  if (saysMore(job, row)) return toReasonText(job);
+  const isAgain = isRunning(job) && row.state.endsWith('-retrying');
+  return isAgain ? `trying again now; before: ${row.reason}` : '';
 }
 
 /** Whether the job is to say why. One that only waits its turn says less than why it failed before. */
