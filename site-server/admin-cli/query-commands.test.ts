@@ -92,17 +92,21 @@ describe('waybill status and retry (ADM-1)', () => {
     assert.equal(json[1].jobReason, 'suspended');
   });
 
-  it('says of what is tried again now that the reason is of the try before', async () => {
-    const reason =
-      'No source of PS1DP1 holds package PS100001 yet. It goes on by itself when one does';
-    const admin = new FakeAdmin()
-      .stream('listPackageStatus', () => [
-        aStatus({ state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', percent: 100, reason }),
-      ])
-      .stream('listJobs', () => [aJob({ remainingBytes: '0' })]);
-    const { stdout } = await runWaybill('status', { admin });
-    assert.match(stdout, / 100 % .* ago +trying again now; before: No source of PS1DP1 holds /);
-  });
+  for (const [which, jobs] of [
+    ['is at work', [aJob({ remainingBytes: '0' })]],
+    ['has just ended', []],
+  ] as const) {
+    it(`says of a job that ${which} that the reason is of the try before`, async () => {
+      const reason = 'No source of PS1DP1 holds package PS100001 yet';
+      const admin = new FakeAdmin()
+        .stream('listPackageStatus', () => [
+          aStatus({ state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', percent: 100, reason }),
+        ])
+        .stream('listJobs', () => jobs);
+      const { stdout } = await runWaybill('status', { admin });
+      assert.match(stdout, / 100 % .* ago +goes on now; before: No source of PS1DP1 holds /);
+    });
+  }
 
   it('shows no reason of a site that cannot be asked, and fails not', async () => {
     const awaited = { state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING' } as const;

@@ -38,15 +38,17 @@ export async function jobReasonsOf(
     const job = isOnItsWay(row)
       ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
       : undefined;
-    return job ? reasonOf(job, row) : '';
+    return reasonOf(job, row);
   };
 }
 
-/** Of a job at work its row still tells why the try before failed, which holds no more. */
-function reasonOf(job: JobRecord, row: PackageStatusRecord): string {
-  if (saysMore(job, row)) return toReasonText(job);
-  const isAgain = isRunning(job) && row.state.endsWith('-retrying');
-  return isAgain ? `trying again now; before: ${row.reason}` : '';
+/** Of a job at work, or that has just ended, the row still tells why the try before failed: that holds no more. */
+function reasonOf(job: JobRecord | undefined, row: PackageStatusRecord): string {
+  if (job && saysMore(job, row)) return toReasonText(job);
+  // Between the two questions it may have ended: of what had all, no job is left.
+  const isGoingOn = job ? isRunning(job) : row.percent === 100;
+  const isStale = isGoingOn && row.reason !== '' && row.state.endsWith('-retrying');
+  return isStale ? `goes on now; before: ${row.reason}` : '';
 }
 
 /** Whether the job is to say why. One that only waits its turn says less than why it failed before. */
