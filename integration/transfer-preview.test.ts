@@ -217,7 +217,7 @@ describe('a preview at one site', () => {
     const { exitCode, stdout, stderr } = await runWaybill(network, words);
     assert.equal(exitCode, 0, stderr);
     assert.match(stdout, /^Package \S+ version 1: 152 files, 12\.4 MiB\.\nNothing is done\. /);
-    assert.match(stdout, /\nIn all 24\.\d MiB to 2 DPs; /);
+    assert.match(stdout, /\nIn all 24\.\d MiB to 2 DPs, .+ of it manifests; /);
     for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
+import type { aJob } from './testing/job-answers.ts';
 import { aPackage, aStatus } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 import { aChildSite, aSiteRecord } from './testing/site-answers.ts';
@@ -133,6 +134,71 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
       stdout,
       /The source of package PS100001 is unchanged: nothing to do, version 3 stays/,
     );
+  });
+
+  const onVersionTwo = {
+    state: 'PACKAGE_STATUS_STATE_CONTENT_UPDATING',
+    installedVersion: 2,
+    reason: 'window closed',
+  } as const;
+
+  it('says of an unchanged source how many DPs do not have the version yet', async () => {
+    const leaving = { state: 'PACKAGE_STATUS_STATE_REMOVAL_PENDING', installedVersion: 2 } as const;
+    const rows = [
+      aStatus({ dpId: '', ...onVersionTwo }),
+      aStatus({ dpId: 'PS1DP1', ...onVersionTwo }),
+      aStatus({ dpId: 'PS1DP2' }),
+      aStatus({ dpId: 'PS1DP3', ...leaving }),
+    ];
+    const admin = adminWith(aPackage({ ...handled, sourceUnchanged: true }));
+    admin.stream('listPackageStatus', () => rows);
+    const { stdout, exitCode } = await runWaybill('package update PS100001', { admin });
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /is unchanged: version 3 stays\. 1 DP does not have it yet: waybill status PS100001\n$/,
+    );
+    const json = await runWaybill('package update PS100001 --json', { admin });
+    assert.deepEqual(JSON.parse(json.stdout).lackingDpIds, ['PS1DP1']);
+  });
+
+  for (const sourceUnchanged of [true, false]) {
+    const which = sourceUnchanged ? 'unchanged' : 'changed';
+    it(`--wait waits for the DPs that do not have the version yet, the source being ${which}`, async () => {
+      const status = new Feed<ReturnType<typeof aStatus>>();
+      const jobs = new Feed<ReturnType<typeof aJob>>();
+      const before = aStatus({ dpId: 'PS1DP1', ...onVersionTwo });
+      const admin = adminWith(aPackage({ ...handled, sourceUnchanged }))
+        .stream('listPackageStatus', () => [before, aStatus({ dpId: 'PS1DP2' })])
+        .stream('watchPackageStatus', (_request, signal) => status.read(signal))
+        .stream('watchJobs', (_request, signal) => jobs.read(signal));
+      const run = new Run({ admin });
+      const ended = run.run('package update PS100001 --wait');
+      await run.whenWritten('PS1DP1: waiting: window closed');
+      // What comes of the version before says nothing of this one.
+      status.push(aStatus({ dpId: 'PS1DP1', installedVersion: 2, targetVersion: 2 }));
+      status.push(before);
+      status.push(aStatus({ dpId: 'PS1DP1' }));
+      assert.equal(await ended, 0);
+      assert.match(run.stdout.text, /PS1DP1: waiting: window closed\n(.*\n)*PS100001 on PS1DP1: i/);
+      assert.match(run.stdout.text, /Package PS100001 is on, verified: PS1DP1\.\n$/);
+      assert.deepEqual(status.unread, []);
+    });
+  }
+
+  it('--wait fails when this very version has failed on a DP', async () => {
+    const failed = {
+      state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED',
+      installedVersion: 2,
+      reason: 'no room',
+    } as const;
+    const admin = adminWith(aPackage({ ...handled, sourceUnchanged: true }))
+      .stream('listPackageStatus', () => [aStatus({ dpId: 'PS1DP1', ...failed })])
+      .stream('watchPackageStatus', () => [])
+      .stream('watchJobs', () => []);
+    const { stderr, exitCode } = await runWaybill('package update PS100001 --wait', { admin });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^waybill: Package PS100001 failed on PS1DP1 \(no room\)\n$/);
   });
 
   it('on a terminal shows how far the reading is, guessed from the last version', async () => {

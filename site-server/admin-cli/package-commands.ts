@@ -3,6 +3,7 @@ import type { AdminAnswer, AdminRequest } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
+import { lackingTargets, whenNoneLacks } from './lacking-targets.ts';
 import { flag } from './options.ts';
 import { whereItCounts } from './owner-site.ts';
 import { previewUpdate } from './package-preview.ts';
@@ -22,6 +23,13 @@ const waitOption = {
   type: 'boolean',
   default: true,
   describe: 'Wait until the source has been read; --no-wait returns at once',
+} as const;
+
+/** Not given: the source is waited for, and no DP. */
+const updateWaitOption = {
+  type: 'boolean',
+  describe:
+    'Wait until every DP has the version, verified; --no-wait waits not even for the source',
 } as const;
 
 const createPackage = command({
@@ -60,11 +68,11 @@ const updatePackage = command({
     parser
       .positional('package-id', packageIdPositional)
       .option('preview', flag('Say what would travel and how long that takes; publish nothing'))
-      .option('wait', waitOption),
+      .option('wait', updateWaitOption),
   run: async ({ packageId, preview, wait }, session) => {
     if (preview) return previewUpdate(session, packageId);
     const wire = await session.admin.ask('updatePackage', { packageId });
-    await tellSnapshot(session, toPackageRecord(wire), wait);
+    await tellUpdate(session, toPackageRecord(wire), wait);
   },
 });
 
@@ -132,16 +140,43 @@ async function tellSnapshot(
 ): Promise<void> {
   const record = wait ? await whenHandled(session, accepted) : accepted;
   session.output.record(record);
-  const { packageId, sourceVersion } = record;
-  if (!wait) {
-    session.output.sentence(`Package ${packageId} is accepted; its source will be read.`);
-  } else if (record.sourceUnchanged) {
-    session.output.sentence(
-      `The source of package ${packageId} is unchanged: nothing to do, version ${sourceVersion} stays.`,
-    );
-  } else {
-    session.output.sentence(publishedSentence(record));
+  session.output.sentence(wait ? publishedSentence(record) : acceptedSentence(record));
+}
+
+/** @param wait for the DPs too; undefined: for the source alone; false: for nothing */
+async function tellUpdate(
+  session: Session,
+  accepted: PackageRecord,
+  wait: boolean | undefined,
+): Promise<void> {
+  const { output } = session;
+  if (wait === false) {
+    output.record(accepted);
+    return output.sentence(acceptedSentence(accepted));
   }
+  const record = await whenHandled(session, accepted);
+  const lacking = await lackingTargets(session, record);
+  output.sentence(updatedSentence(record, wait ? [] : lacking));
+  if (wait && lacking.length > 0) {
+    await whenNoneLacks(session, record, lacking);
+    output.sentence(`Package ${record.packageId} is on, verified: ${lacking.join(', ')}.`);
+  }
+  output.record({ ...record, lackingDpIds: wait ? [] : lacking });
+}
+
+function acceptedSentence({ packageId }: PackageRecord): string {
+  return `Package ${packageId} is accepted; its source will be read.`;
+}
+
+/** @param lacking DPs that do not have the version yet, and are not waited for */
+function updatedSentence(record: PackageRecord, lacking: readonly string[]): string {
+  const { packageId, sourceVersion, sourceUnchanged } = record;
+  if (!sourceUnchanged) return publishedSentence(record);
+  const unchanged = `The source of package ${packageId} is unchanged`;
+  if (lacking.length === 0) return `${unchanged}: nothing to do, version ${sourceVersion} stays.`;
+  const verb = lacking.length > 1 ? 'do' : 'does';
+  const count = `${toCountOf(lacking.length, 'DP')} ${verb} not have it yet`;
+  return `${unchanged}: version ${sourceVersion} stays. ${count}: waybill status ${packageId}`;
 }
 
 function publishedSentence({

@@ -34,7 +34,7 @@ describe('waybill package distribute --preview', () => {
       /^Package PS100001 version 3: 1,234 files, 2\.3 GiB\.\nNothing is done\. This would travel:\n/,
     );
     assert.match(stdout, /PS1DP1 +12 +100 MiB +10 s +10\.5 MB\/s limit +asked\n/);
-    assert.match(stdout, /In all 100 MiB to 1 DP; done in about 10 s\.\n$/);
+    assert.match(stdout, /In all 100 MiB to 1 DP, 2 KiB of it manifests; done in about 10 s\.\n$/);
   });
 
   it('says of what is done at once no rough time', async () => {
@@ -44,7 +44,7 @@ describe('waybill package distribute --preview', () => {
     ]);
     const line = 'package distribute PS100001 --dp PS1DP1 --preview';
     const { stdout } = await runWaybill(line, { admin });
-    assert.match(stdout, /In all 100 MiB to 1 DP; done in under a second\.\n$/);
+    assert.match(stdout, /In all 100 MiB to 1 DP, .* manifests; done in under a second\.\n$/);
   });
 
   it('has rows that add up to what is told below them, and lines of 80 columns', async () => {
@@ -56,7 +56,7 @@ describe('waybill package distribute --preview', () => {
     const line = 'package distribute PS100001 --dp PS1DP1 --preview';
     const { stdout } = await runWaybill(line, { admin });
     assert.match(stdout, /PS1DP1 +12 +100 MiB /);
-    assert.match(stdout, /In all 100 MiB to 1 DP/);
+    assert.match(stdout, /In all 100 MiB to 1 DP, 50 MiB of it manifests;/);
     assert.ok(
       stdout.split('\n').every((text) => text.length <= 80),
       stdout,

@@ -15,9 +15,8 @@ import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
-import { silencesOf, toWaitingText } from './site-silence.ts';
 import { type TargetRequest, TargetSites } from './target-sites.ts';
-import { whenOnAllTargets } from './target-wait.ts';
+import { whenDoneAtSites } from './target-sites-wait.ts';
 import type { TargetsGoal } from './targets-view.ts';
 
 /** What the three commands do differently. */
@@ -174,14 +173,7 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
     const meant = { ...action, isMeant, isNobody, hasGroups, hasLacking: lacking.length > 0 };
     return await tellAccepted(session, { packageId, dpIds }, meant);
   }
-  const sitesOfTargets = dpIds.map((dpId) => ({ siteCode: places.siteOf(dpId) }));
-  for (const silence of await silencesOf(session, sitesOfTargets)) {
-    session.output.note(toWaitingText(silence, session.clock.nowMs()));
-  }
-  const warnings = goal === 'installed' ? closedTargetWarnings(packageId, dpIds) : undefined;
-  for (const warning of (await warnings?.(session)) ?? []) session.output.note(warning);
-  const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
-  const status = await whenOnAllTargets(targets);
+  const status = await whenDoneAtSites(session, places, { packageId, goal, dpIds });
   session.output.record({ packageId, dpIds, status });
   session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
 }

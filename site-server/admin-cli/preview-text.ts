@@ -117,7 +117,9 @@ function toTotalText({ transfers, total }: PreviewRecord): string {
   const points = transfers.filter((one) => {
     return one.way === 'distribution-point' && toAllBytes(one) > 0;
   });
-  const toPoints = `${toByteText(total.bytes)} to ${toCountOf(points.length, 'DP')}`;
+  const manifestBytes = points.reduce((sum, one) => sum + one.manifestBytes, 0);
+  const manifests = manifestBytes > 0 ? `, ${toByteText(manifestBytes)} of it manifests` : '';
+  const toPoints = `${toByteText(total.bytes)} to ${toCountOf(points.length, 'DP')}${manifests}`;
   const between =
     total.bytesBetweenSites > 0 ? `, ${toByteText(total.bytesBetweenSites)} between sites` : '';
   const time =

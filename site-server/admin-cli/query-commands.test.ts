@@ -39,6 +39,22 @@ describe('waybill status and retry (ADM-1)', () => {
     ]);
   });
 
+  it('counts what was cancelled by itself, and says that a retry runs that, too (PKG-9)', async () => {
+    const failed = { state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED' } as const;
+    const cancelled = 'Cancelled by an administrator';
+    const rows = [
+      aStatus({ ...failed, reason: `${cancelled}; PS1DP1 has not confirmed it yet` }),
+      aStatus({ ...failed, dpId: '', reason: `Site CS1 could not send it: ${cancelled}` }),
+    ];
+    const admin = new FakeAdmin().stream('listPackageStatus', () => rows);
+    const none = await runWaybill('status', { admin });
+    const retry = '"waybill retry" runs all of them again; --package and --dp select.';
+    assert.ok(none.stdout.endsWith(`\n\n2 cancelled. ${retry}\n`), none.stdout);
+    rows.push(aStatus({ ...failed, dpId: 'PS1DP2', reason: 'no room' }));
+    const one = await runWaybill('status', { admin });
+    assert.ok(one.stdout.endsWith(`\n\n1 failed, 2 cancelled. ${retry}\n`), one.stdout);
+  });
+
   it('says why a transfer waits, in the words of "waybill jobs" (PTM-1)', async () => {
     const onItsWay = { state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', reason: 'lost' } as const;
     const unreachable = 'distribution point PS1DP5 at a:1 cannot be reached: nothing listens there';
@@ -75,6 +91,22 @@ describe('waybill status and retry (ADM-1)', () => {
     const json = JSON.parse((await runWaybill('status --json', { admin })).stdout);
     assert.equal(json[1].jobReason, 'suspended');
   });
+
+  for (const [which, jobs] of [
+    ['is at work', [aJob({ remainingBytes: '0' })]],
+    ['has just ended', []],
+  ] as const) {
+    it(`says of a job that ${which} that the reason is of the try before`, async () => {
+      const reason = 'No source of PS1DP1 holds package PS100001 yet';
+      const admin = new FakeAdmin()
+        .stream('listPackageStatus', () => [
+          aStatus({ state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', percent: 100, reason }),
+        ])
+        .stream('listJobs', () => jobs);
+      const { stdout } = await runWaybill('status', { admin });
+      assert.match(stdout, / 100 % .* ago +goes on now; before: No source of PS1DP1 holds /);
+    });
+  }
 
   it('shows no reason of a site that cannot be asked, and fails not', async () => {
     const awaited = { state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING' } as const;

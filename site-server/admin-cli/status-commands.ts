@@ -1,3 +1,4 @@
+import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import { type Command, command } from './command.ts';
 import { requireKnown } from './known-names.ts';
 import {
@@ -119,12 +120,22 @@ function tellStatus(
 ): void {
   const empty = failedOnly ? 'Nothing has failed.' : 'No package is on its way or installed.';
   output.list(status, packageStatusColumns(status, clock.nowMs()), empty);
-  const failedCount = status.filter(({ state }) => state.endsWith('-failed')).length;
-  if (failedCount > 0) {
+  const failures = toFailuresText(status.filter(({ state }) => state.endsWith('-failed')));
+  if (failures !== '') {
     output.line('');
-    output.sentence(`${failedCount} failed. "waybill retry" runs them again.`);
+    output.sentence(failures);
   }
   if (sends.length > 0) output.line('');
   for (const send of sends) output.sentence(`${toWaitingSendText(send)}.`);
   for (const silence of silences) output.sentence(toSilenceText(silence, clock.nowMs()));
+}
+
+/** How many failed, and what to do; what was cancelled is no failure, but a retry runs it again as well. */
+function toFailuresText(failed: readonly PackageStatusRecord[]): string {
+  if (failed.length === 0) return '';
+  const cancelledCount = failed.filter(({ reason }) => reason.includes(cancelledReason)).length;
+  if (cancelledCount === 0) return `${failed.length} failed. "waybill retry" runs them again.`;
+  const failedCount = failed.length - cancelledCount;
+  const counts = `${failedCount > 0 ? `${failedCount} failed, ` : ''}${cancelledCount} cancelled`;
+  return `${counts}. "waybill retry" runs all of them again; --package and --dp select.`;
 }

@@ -28,6 +28,8 @@ export interface AwaitedTargets {
   readonly goal: TargetsGoal;
   /** The rows before the request: a row that is still the same says nothing yet. */
   readonly before: readonly PackageStatusRecord[];
+  /** A row about an older version than this says nothing yet; absent: any will do. */
+  readonly versionMin?: number;
 }
 
 /** What is known of one of the awaited distribution points. */
@@ -49,6 +51,7 @@ export class TargetsView implements View {
   readonly packageId: string;
   readonly #goal: AwaitedTargets['goal'];
   readonly #before: ReadonlyMap<string, PackageStatusRecord>;
+  readonly #versionMin: number;
   readonly #targets: ReadonlyMap<string, Target>;
   readonly #clock: Clock;
   readonly #paint: Paint;
@@ -56,10 +59,11 @@ export class TargetsView implements View {
   #toldPresent = true;
 
   constructor(needs: { targets: AwaitedTargets; clock: Clock; paint: Paint }) {
-    const { packageId, goal, before, dpIds } = needs.targets;
+    const { packageId, goal, before, dpIds, versionMin = 0 } = needs.targets;
     this.packageId = packageId;
     this.#goal = goal;
     this.#before = new Map(before.map((row) => [row.dpId, row]));
+    this.#versionMin = versionMin;
     this.#targets = new Map(dpIds.map((dpId) => [dpId, newTarget(dpId)]));
     this.#clock = needs.clock;
     this.#paint = needs.paint;
@@ -160,9 +164,10 @@ export class TargetsView implements View {
     return lines;
   }
 
-  /** Whether the row is an end; one that is as it was before the request is not. */
+  /** Whether the row is an end; one that is as it was before the request is not, nor one of an older version. */
   #isEnd(row: PackageStatusRecord): boolean {
     if (row.state === 'removed') return true;
+    if (row.targetVersion < this.#versionMin) return false;
     const before = this.#before.get(row.dpId);
     if (before?.changedAtMs === row.changedAtMs && before.state === row.state) return false;
     if (row.state.endsWith('-failed')) return true;

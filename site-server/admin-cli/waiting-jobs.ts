@@ -1,6 +1,6 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { CommandFailure } from './command-failure.ts';
-import { hasEnded, type JobRecord, toJobRecord, toReasonText } from './job-record.ts';
+import { hasEnded, isRunning, type JobRecord, toJobRecord, toReasonText } from './job-record.ts';
 import type { PackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
 
@@ -15,7 +15,7 @@ const holding: ReadonlySet<string> = new Set(['window-closed', 'suspended']);
  * cannot be asked is passed over.
  *
  * @param options.silent sites of which nothing is heard; they are not asked
- * @returns the reason of a row; empty where its job does not wait
+ * @returns the reason of a row; empty where its job neither waits nor tries again
  */
 export async function jobReasonsOf(
   session: Session,
@@ -38,8 +38,17 @@ export async function jobReasonsOf(
     const job = isOnItsWay(row)
       ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
       : undefined;
-    return job && saysMore(job, row) ? toReasonText(job) : '';
+    return reasonOf(job, row);
   };
+}
+
+/** Of a job at work, or that has just ended, the row still tells why the try before failed: that holds no more. */
+function reasonOf(job: JobRecord | undefined, row: PackageStatusRecord): string {
+  if (job && saysMore(job, row)) return toReasonText(job);
+  // Between the two questions it may have ended: of what had all, no job is left.
+  const isGoingOn = job ? isRunning(job) : row.percent === 100;
+  const isStale = isGoingOn && row.reason !== '' && row.state.endsWith('-retrying');
+  return isStale ? `goes on now; before: ${row.reason}` : '';
 }
 
 /** Whether the job is to say why. One that only waits its turn says less than why it failed before. */

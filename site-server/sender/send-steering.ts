@@ -4,6 +4,7 @@
  * table, "send requests", their history and status messages.
  */
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import { movedOrders, type QueueTarget } from '../../shared/domain/queue-order.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { compareSendRequests } from '../../shared/domain/send-queue.ts';
@@ -151,8 +152,7 @@ export class SendSteering {
     const ended = await Promise.all(
       selected.map(async (request) => {
         const { requestId } = request;
-        const reason = 'Cancelled by an administrator';
-        const end = { state: 'cancelled', reason, outcome: 'refused' } as const;
+        const end = { state: 'cancelled', reason: cancelledReason, outcome: 'refused' } as const;
         const isEnd = await requests.end(requestId, end, () => this.#report(request, 'cancel'));
         return isEnd ? history.get(requestId) : undefined;
       }),

@@ -20,6 +20,11 @@ export class Feed<T> {
     this.#wake();
   }
 
+  /** What nobody has read yet. */
+  get unread(): readonly T[] {
+    return this.#items;
+  }
+
   /** Ends the stream, with the error if there is one. */
   end(error?: unknown): void {
     this.#end = error === undefined ? {} : { error };
