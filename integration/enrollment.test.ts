@@ -11,7 +11,7 @@ import { EnrolledHierarchy, type PrintedCommand } from './enrolled-hierarchy.ts'
 import { freePort } from './free-port.ts';
 import { extractPackage, programs, runProgram } from './programs.ts';
 import { writeNoise } from './source-files.ts';
-import { hasTerminals, runOnEndedTerminal } from './terminal.ts';
+import { hasTerminals, runOnEndedTerminal, TerminalProgram } from './terminal.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mib = 1024 * 1024;
@@ -130,6 +130,26 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(enrolling.exitCode, 2, enrolling.stdout);
     assert.match(enrolling.stdout, /Token: .*expected a token, and the input has ended/s);
     await assert.rejects(stat(net.at('PS1DP90.yaml')), { code: 'ENOENT' });
+  });
+
+  it('leaves the terminal as it was when the token is typed, and Ctrl-C ends the agent', async function () {
+    if (!hasTerminals()) return this.skip();
+    const { home } = await net.person('alice');
+    const { command, token } = await added('PS1DP91');
+    const [, ...words] = command.split(' ');
+    const listen = ['--listen', `127.0.0.1:${await freePort()}`];
+    const where = ['--data', net.at('PS1DP91'), '--config', net.at('PS1DP91.yaml'), ...listen];
+    await using terminal = new TerminalProgram(programs.waybillDp, [...words, ...where], home);
+    await terminal.shown('Token: ');
+    await net.until('keys being read', async () => terminal.settings().includes('-echo'));
+    terminal.type(`${token}\r`);
+    await terminal.shown('Process is ready');
+    assert.ok(!terminal.said.includes(token));
+    for (const setting of ['isig', 'icanon', 'echo']) {
+      assert.ok(terminal.settings().includes(setting), setting);
+    }
+    terminal.type('\u0003');
+    assert.equal(await terminal.ended(), 0, terminal.said);
   });
 
   it('a stolen token that is used twice gives nothing, and is in the audit trail (F24)', async () => {
