@@ -97,6 +97,13 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
         assert.equal((await stat(net.at('PS1DP2', name))).uid, uid, name);
       }
       await net.reached('PS1DP2');
+      // The same once more, while it runs.
+      const again = await runProgram(programs.waybillDp, [...words, ...where], { input: token });
+      assert.deepEqual([again.exitCode, again.stderr], [0, '']);
+      const runs = new RegExp(
+        `^.* was enrolled before, .*, and runs already, as process ${child.pid};.*\n$`,
+      );
+      assert.match(again.stdout, runs);
     } finally {
       const exit = once(child, 'exit');
       child.kill('SIGKILL');
