@@ -169,7 +169,7 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
       ...['dp', 'enroll', 'PS1DP2', '--server', net.agent('PS1').address],
     ]);
     // He has a certificate of that name, which counts for nothing now.
-    const end = await net.enroll(printed, 'PS1DP2', ['--no-start', '--force']);
+    const end = await net.enroll(printed, 'PS1DP2');
     assert.equal(end.exitCode, 0, end.stderr);
     await dp.start();
     await net.until('PS1DP2', () => isReached('PS1DP2'));

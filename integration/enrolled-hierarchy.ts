@@ -108,7 +108,9 @@ export class EnrolledHierarchy implements AsyncDisposable {
     const { exitCode, stdout, stderr } = await this.waybill(words, name);
     assert.equal(exitCode, 0, stderr);
     const form = /^ {2}(?:sudo )?(waybill.* --server (\S+) --server-site \S+)$/m;
-    const [, command = '', server = ''] = form.exec(stdout) ?? [];
+    // A long one is broken as a shell reads it.
+    const whole = stdout.replaceAll(/ \\\n */g, ' ');
+    const [, command = '', server = ''] = form.exec(whole) ?? [];
     const [token = ''] = /^wbt1_\S+$/m.exec(stdout) ?? [];
     assert.notEqual(command, '', stdout + stderr);
     assert.notEqual(token, '', stdout + stderr);

@@ -11,7 +11,7 @@ import { EnrolledHierarchy, type PrintedCommand } from './enrolled-hierarchy.ts'
 import { freePort } from './free-port.ts';
 import { extractPackage, programs, runProgram } from './programs.ts';
 import { writeNoise } from './source-files.ts';
-import { hasTerminals, runOnEndedTerminal } from './terminal.ts';
+import { hasTerminals, runOnEndedTerminal, TerminalProgram } from './terminal.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mib = 1024 * 1024;
@@ -97,6 +97,13 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
         assert.equal((await stat(net.at('PS1DP2', name))).uid, uid, name);
       }
       await net.reached('PS1DP2');
+      // The same once more, while it runs.
+      const again = await runProgram(programs.waybillDp, [...words, ...where], { input: token });
+      assert.deepEqual([again.exitCode, again.stderr], [0, '']);
+      const runs = new RegExp(
+        `^.* was enrolled before, .*, and runs already, as process ${child.pid};.*\n$`,
+      );
+      assert.match(again.stdout, runs);
     } finally {
       const exit = once(child, 'exit');
       child.kill('SIGKILL');
@@ -130,6 +137,26 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(enrolling.exitCode, 2, enrolling.stdout);
     assert.match(enrolling.stdout, /Token: .*expected a token, and the input has ended/s);
     await assert.rejects(stat(net.at('PS1DP90.yaml')), { code: 'ENOENT' });
+  });
+
+  it('leaves the terminal as it was when the token is typed, and Ctrl-C ends the agent', async function () {
+    if (!hasTerminals()) return this.skip();
+    const { home } = await net.person('alice');
+    const { command, token } = await added('PS1DP91');
+    const [, ...words] = command.split(' ');
+    const listen = ['--listen', `127.0.0.1:${await freePort()}`];
+    const where = ['--data', net.at('PS1DP91'), '--config', net.at('PS1DP91.yaml'), ...listen];
+    await using terminal = new TerminalProgram(programs.waybillDp, [...words, ...where], home);
+    await terminal.shown('Token: ');
+    await net.until('keys being read', async () => terminal.settings().includes('-echo'));
+    terminal.type(`${token}\r`);
+    await terminal.shown('Process is ready');
+    assert.ok(!terminal.said.includes(token));
+    for (const setting of ['isig', 'icanon', 'echo']) {
+      assert.ok(terminal.settings().includes(setting), setting);
+    }
+    terminal.type('\u0003');
+    assert.equal(await terminal.ended(), 0, terminal.said);
   });
 
   it('a stolen token that is used twice gives nothing, and is in the audit trail (F24)', async () => {
@@ -220,9 +247,11 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     await enrolled('PS1DP22');
     const before = await readFile(net.at('PS1DP22', 'identity', 'agent.pem'), 'utf8');
     const again = await net.printed(['dp', 'enroll', 'PS1DP22']);
-    const unforced = await net.enroll(again, 'PS1DP22');
-    assert.match(unforced.stdout, /was enrolled before/);
-    const forced = await net.enroll(again, 'PS1DP22', ['--no-start', '--force']);
+    // The site knows that there is a certificate: what it prints has --force.
+    const unforced = { ...again, command: again.command.replace(' --force', '') };
+    assert.notEqual(unforced.command, again.command);
+    assert.match((await net.enroll(unforced, 'PS1DP22')).stdout, /was enrolled before/);
+    const forced = await net.enroll(again, 'PS1DP22');
     assert.equal(forced.exitCode, 0, forced.stderr);
     const after = await readFile(net.at('PS1DP22', 'identity', 'agent.pem'), 'utf8');
     assert.notEqual(after, before);
@@ -303,7 +332,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
       return JSON.parse(end.stdout).reachability === 'reachable';
     };
     assert.equal(await isReached(), false);
-    const end = await net.enroll(printed, 'PS1DP11', ['--no-start', '--force']);
+    const end = await net.enroll(printed, 'PS1DP11');
     assert.equal(end.exitCode, 0, end.stderr);
     await dp.kill();
     await dp.start();

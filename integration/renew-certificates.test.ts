@@ -134,7 +134,7 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
     assert.ok(net.agent(dpId).isRunning);
     const { pid } = net.agent(dpId);
     const printed = await net.printed(['dp', 'enroll', dpId]);
-    const end = await net.enroll(printed, dpId, ['--no-start', '--force']);
+    const end = await net.enroll(printed, dpId);
     assert.equal(end.exitCode, 0, end.stderr);
     await reachable();
     assert.equal(net.agent(dpId).pid, pid, 'without a restart');

@@ -90,8 +90,11 @@ export function siteEnrollment(
   const requireOwn = (dpId: string) => requireOwnPoint(ground, dpId);
   const { groups } = ground.hierarchyPackages.groups;
   const hasGroup = async (name: string) => (await groups.get(name)) !== undefined;
+  const hadCertificate = async (holder: string) =>
+    ground.revocations.heardByIssuer(holder) !== undefined || (await issued.hasOf(holder));
+  const there = { requireOwnPoint: requireOwn, hasGroup, hadCertificate };
   const commands = new EnrollmentCommands(
-    { ...needs, lastAdministrator, hasGroup, requireOwnPoint: requireOwn, enrollmentAddress },
+    { ...needs, ...there, lastAdministrator, enrollmentAddress },
     config.enrollment,
   );
   const components = [earlierOnes(administrators, () => issued.list()), server];

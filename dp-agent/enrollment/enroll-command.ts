@@ -11,7 +11,7 @@ import {
   runEnrollment,
   serverSiteOption,
 } from '../../shared/enrollment/enrollment-program.ts';
-import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
+import { afterEnrollment, runningAs } from '../../shared/enrollment/told-enrollment.ts';
 import { actAs } from '../../shared/runtime/acting-user.ts';
 import { enrollDistributionPoint } from './enroll-distribution-point.ts';
 
@@ -97,6 +97,7 @@ async function enroll(
       ...{ what: `Distribution point ${dp}`, unit, isToStart: given.start, tell: needs.tell },
       isOfService: configPath === configDefault && join(data) === dataDefault,
       byHand: `waybill-dp --config ${configPath}`,
+      runningAs: () => runningAs(data, end.owner),
     });
     await end.finish();
     return { isGoingOn, user: end.owner };

@@ -56,6 +56,7 @@ export class DemoGround {
     this.say(`Source: a copy of ${original}, so that the demo may change it`);
     this.#copying = copyTree(original, source);
     await this.#copying;
+    if (this.#isStopping) throw new Error('interrupted');
     return source;
   }
 

@@ -60,11 +60,14 @@ const isSmall = small || dps !== undefined || pull !== undefined;
 const demo = isSmall
   ? new SmallDemo(ground, { dps: dps ?? 2, pull: pull ?? 2 })
   : new HierarchyDemo(ground);
+let isInterrupted = false;
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const) {
   process.once(signal, () => {
+    isInterrupted = true;
+    process.stderr.write('demo: interrupted\n');
     ground.stop().then(
       () => process.exit(code),
       () => process.exit(code),
@@ -74,8 +77,11 @@ for (const [signal, code] of [
 try {
   await demo.run();
 } catch (error) {
-  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  // What was under way then has lost the ground it stood on.
+  if (!isInterrupted) {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
 } finally {
   await ground.stop();
 }

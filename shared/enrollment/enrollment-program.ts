@@ -42,7 +42,12 @@ export async function runEnrollment<T>(
     return await work({
       clock: systemClock,
       signal: interrupted.signal,
-      readToken: () => readToken({ stdin: process.stdin as TokenStream, prompt: tellUser }),
+      readToken: () =>
+        readToken({
+          stdin: process.stdin as TokenStream,
+          prompt: tellUser,
+          signal: interrupted.signal,
+        }),
       ourUid: process.getuid?.(),
       tell: (line) => process.stdout.write(`${line}\n`),
     });

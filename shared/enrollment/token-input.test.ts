@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { readToken, TokenInputEnded, type TokenStream } from './token-input.ts';
 
@@ -82,4 +83,42 @@ describe('where a token comes from (SEC-2)', () => {
     await assert.rejects(readToken({ stdin, prompt: () => {} }), isAbortError);
     assert.deepEqual(rawModes, [true, false]);
   });
+
+  it('leaves the terminal as it was before it closes it, which is then as it is', async () => {
+    for (const keys of ['wbt1_abc\r', '\u0003', '\u0004']) {
+      const { stdin, moments } = terminal();
+      stdin.write(keys);
+      await readToken({ stdin, prompt: () => {} }).catch(() => {});
+      assert.deepEqual(moments, ['raw', 'as it was', 'closed'], JSON.stringify(keys));
+    }
+  });
+
+  it('is given up when nobody waits for it any more, and the terminal is as it was', async () => {
+    const { stdin, moments } = terminal();
+    const interrupted = new AbortController();
+    const { signal } = interrupted;
+    const token = readToken({ stdin, prompt: () => {}, signal });
+    interrupted.abort();
+    await assert.rejects(token, isAbortError);
+    assert.deepEqual(moments, ['raw', 'as it was', 'closed']);
+    await assert.rejects(readToken({ stdin: stdinOf([]), prompt: () => {}, signal }), isAbortError);
+  });
 });
+
+/** A terminal that cannot be set once it is closed, as a real one. */
+function terminal() {
+  const moments: string[] = [];
+  const closing = new PassThrough({
+    destroy: (error, closed) => {
+      moments.push('closed');
+      closed(error);
+    },
+  });
+  const stdin = Object.assign(closing, {
+    isTTY: true,
+    setRawMode: (isRaw: boolean) => {
+      if (!stdin.destroyed) moments.push(isRaw ? 'raw' : 'as it was');
+    },
+  });
+  return { stdin, moments };
+}

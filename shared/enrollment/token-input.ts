@@ -6,6 +6,7 @@ export interface TokenStream extends AsyncIterable<Buffer | string> {
   readonly isTTY?: boolean;
   setRawMode?(isRaw: boolean): unknown;
   setEncoding?(encoding: 'utf8'): unknown;
+  destroy?(error: Error): unknown;
 }
 
 /** Where a token comes from: never from the command line, which process lists show. */
@@ -13,6 +14,8 @@ export interface TokenInput {
   readonly stdin: TokenStream;
   /** Writes what is to be seen; not to standard output, which may go into a file. */
   readonly prompt: (text: string) => void;
+  /** Fires when nobody waits for the token any more. */
+  readonly signal?: AbortSignal;
 }
 
 /** Whoever was asked for a token has given none: the input has ended. */
@@ -29,24 +32,42 @@ const endKeys = ['\u0004', '\u0000'];
 const charsMax = 20 * enrollmentTokenChars;
 
 /**
- * The first line of standard input, or what is typed after a question, which the terminal does not show.
+ * The first line of standard input, or what is typed after a question, which the terminal does not show. The
+ * stream is used up by it; the terminal is as it was, whatever comes of it.
  *
- * @throws AbortError at Ctrl-C
+ * @throws AbortError at Ctrl-C, and when the signal fires
  * @throws TokenInputEnded when the input ended before anything came
  */
-export async function readToken({ stdin, prompt }: TokenInput): Promise<string> {
-  const token = stdin.isTTY === true ? await askedLine({ stdin, prompt }) : await firstLine(stdin);
-  if (token === undefined) throw new TokenInputEnded();
-  return token;
+export async function readToken({ stdin, prompt, signal }: TokenInput): Promise<string> {
+  if (signal?.aborted) throw new AbortError('Interrupted');
+  const interrupt = () => leave(stdin);
+  signal?.addEventListener('abort', interrupt, { once: true });
+  try {
+    const isAsked = stdin.isTTY === true;
+    const token = isAsked ? await askedLine({ stdin, prompt }) : await firstLine(stdin);
+    if (token === undefined) throw new TokenInputEnded();
+    return token;
+  } finally {
+    signal?.removeEventListener('abort', interrupt);
+  }
+}
+
+/** Whoever waits for a key waits until the stream is over; a terminal that is closed cannot be set any more. */
+function leave(stdin: TokenStream): void {
+  stdin.setRawMode?.(false);
+  stdin.destroy?.(new AbortError('Interrupted'));
 }
 
 async function askedLine({ stdin, prompt }: TokenInput): Promise<string | undefined> {
   prompt('Token: ');
   stdin.setRawMode?.(true);
+  const parts = stdin[Symbol.asyncIterator]();
   try {
-    return await typedLine(stdin);
+    return await typedLine(parts);
   } finally {
+    // First: leaving the stream closes the terminal, and it would stay raw for as long as this process runs.
     stdin.setRawMode?.(false);
+    await parts.return?.();
     prompt('\n');
   }
 }
@@ -62,11 +83,15 @@ async function firstLine(stdin: TokenStream): Promise<string | undefined> {
   return text.trimStart().split('\n', 1)[0]?.trim() || undefined;
 }
 
-/** A terminal in raw mode hands over each key. @returns undefined when it has ended, and nothing was typed */
-async function typedLine(stdin: TokenStream): Promise<string | undefined> {
+/**
+ * A terminal in raw mode hands over each key. The stream is not left.
+ *
+ * @returns undefined when it has ended, and nothing was typed
+ */
+async function typedLine(parts: AsyncIterator<Buffer | string>): Promise<string | undefined> {
   let text = '';
-  for await (const part of stdin) {
-    for (const key of String(part)) {
+  for (let part = await parts.next(); !part.done; part = await parts.next()) {
+    for (const key of String(part.value)) {
       if (key === '\u0003') throw new AbortError('Interrupted');
       if (key === '\r' || key === '\n') return text.trim();
       if (endKeys.includes(key)) return text.trim() || undefined;

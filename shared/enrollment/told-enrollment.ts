@@ -1,4 +1,7 @@
+import { join } from 'node:path';
 import { toMomentText } from '../domain/moment-text.ts';
+import { type UserIds, whileActingAs } from '../runtime/acting-user.ts';
+import { DirectoryLock } from '../state-store/directory-lock.ts';
 import type { EnrollmentEnd } from './agent-enrollment.ts';
 import { startedAsService } from './service-start.ts';
 
@@ -15,6 +18,8 @@ export interface AfterEnrollment {
   readonly tell: (line: string) => void;
   /** How it is run by hand. */
   readonly byHand: string;
+  /** Who runs with its data already, such as "process 4711"; undefined: nobody. */
+  readonly runningAs: () => Promise<string | undefined>;
 }
 
 /**
@@ -24,13 +29,16 @@ export interface AfterEnrollment {
  */
 export async function afterEnrollment(
   { isNew, notAfterMs }: EnrollmentEnd,
-  { what, unit, isToStart, isOfService, tell, byHand }: AfterEnrollment,
+  { what, unit, isToStart, isOfService, tell, byHand, runningAs }: AfterEnrollment,
 ): Promise<boolean> {
+  // Who was enrolled just now is to begin anew: one that runs is in the way.
+  const running = isNew || !isToStart ? undefined : await runningAs();
   const until = toMomentText(notAfterMs);
+  const already = running === undefined ? '' : `, and runs already, as ${running}`;
   tell(
     isNew
       ? `${what} is enrolled, until ${until}.`
-      : `${what} was enrolled before, until ${until}; --force takes the new token all the same.`,
+      : `${what} was enrolled before, until ${until}${already}; --force takes the new token all the same.`,
   );
   if (!isToStart) {
     tell(`Start it with: ${byHand}`);
@@ -40,5 +48,17 @@ export async function afterEnrollment(
     tell(`Service ${unit} is running, and starts with the machine.`);
     return false;
   }
-  return true;
+  return running === undefined;
+}
+
+/**
+ * Who runs with a data directory, such as "process 4711"; undefined: nobody.
+ *
+ * @param owner whose the directory is; undefined: of whoever runs this program
+ */
+export function runningAs(
+  dataDirectory: string,
+  owner: UserIds | undefined,
+): Promise<string | undefined> {
+  return whileActingAs(owner, () => DirectoryLock.holderOf(join(dataDirectory, 'state-store')));
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { WaybillError } from '../domain/errors.ts';
@@ -40,6 +40,28 @@ export class DirectoryLock {
       // Only a comfort for whoever finds the directory in use; a full disk must not stop us here.
     });
     return new DirectoryLock(level);
+  }
+
+  /**
+   * Who holds the lock, in words such as "process 4711"; undefined: nobody did a moment ago.
+   *
+   * @throws the system's failure when it cannot be looked at
+   */
+  static async holderOf(storeDirectory: string): Promise<string | undefined> {
+    const isThere = await access(`${storeDirectory}.lock`).then(
+      () => true,
+      () => false,
+    );
+    // Only taking it tells; where nothing is nothing is made.
+    if (!isThere) return undefined;
+    try {
+      await (await DirectoryLock.take(storeDirectory)).release();
+      return undefined;
+    } catch (error) {
+      const details = error instanceof WaybillError ? error.details : undefined;
+      if (details?.code === 'DATA_DIRECTORY_IN_USE') return details.holder;
+      throw error;
+    }
   }
 
   /** Safe to call twice. */

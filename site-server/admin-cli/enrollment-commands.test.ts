@@ -69,6 +69,32 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     );
   });
 
+  for (const [line, command] of [
+    ['dp enroll PS1DP1', 'sudo waybill-dp enroll PS1DP1 --force'],
+    ['dp add PS1DP1 --address dp1:8531', 'sudo waybill-dp enroll PS1DP1 --force'],
+    ['site enroll SS1', 'sudo waybill-site enroll SS1 --force'],
+    ['admin add bob --role full', 'waybill enroll bob --force'],
+    ['client enroll pc1', 'waybill enroll pc1 --client --force'],
+  ] as const) {
+    it(`${line} has it replace a certificate where the site knows of one`, async () => {
+      const answer = ({ identityUri = '' }) => ({
+        ...aCreatedEnrollment(identityUri),
+        wasEnrolled: true,
+      });
+      const whole = `${command} --server site.example.org:8532 --server-site PS1`;
+      const admin = new FakeAdmin().answer('createEnrollment', answer);
+      const { stdout } = await runWaybill(line, { admin });
+      assert.ok(stdout.replaceAll(/ \\\n */g, ' ').includes(`\n  ${whole}\n`), stdout);
+      const asJson = await runWaybill(`${line} --json`, { admin });
+      const record = JSON.parse(asJson.stdout);
+      const { enrollment: made = record } = record;
+      assert.deepEqual(
+        [made.askingCommand, made.command, made.wasEnrolled],
+        [whole, `echo wbt1_secret | ${whole}`, true],
+      );
+    });
+  }
+
   it('dp add says what it said before at a site without an authority', async () => {
     const admin = new FakeAdmin().answer('createEnrollment', refusing('off'));
     const { exitCode, stdout, stderr } = await runWaybill('dp add PS1DP1 --address dp1:8531', {

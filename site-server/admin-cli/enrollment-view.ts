@@ -68,6 +68,8 @@ export interface MadeToken extends EnrollmentRecord {
   readonly server: string;
   /** Which site must answer there; empty: it has not said. */
   readonly serverSite: string;
+  /** Whether the site knows of a certificate of this name: the command replaces it. */
+  readonly wasEnrolled: boolean;
 }
 
 /** Has a token made. */
@@ -84,7 +86,7 @@ export async function makeToken(
 }
 
 function toMadeToken(identity: PeerIdentity, wire: CreatedEnrollment__Output): MadeToken {
-  const { token, enrollment, enrollmentAddress: server } = wire;
+  const { token, enrollment, enrollmentAddress: server, wasEnrolled } = wire;
   const serverSite = parseSiteCode(wire.siteCode) ?? '';
   if (!enrollment || !/^[A-Za-z0-9_-]+$/.test(token) || !/^[\w.:[\]-]+$/.test(server)) {
     // It would be pasted into a shell.
@@ -92,9 +94,11 @@ function toMadeToken(identity: PeerIdentity, wire: CreatedEnrollment__Output): M
     throw new WaybillError({ code: 'PEER_FAILED', peer: 'the site server', reason });
   }
   const at = `--server ${server}${serverSite && ` --server-site ${serverSite}`}`;
-  const askingCommand = `${programOf(identity)} ${at}`;
+  // Where the certificate is still there, nothing is done without it; on a new machine it changes nothing.
+  const askingCommand = `${programOf(identity)}${wasEnrolled ? ' --force' : ''} ${at}`;
   const command = `echo ${token} | ${askingCommand}`;
-  return { ...toEnrollmentRecord(enrollment), token, askingCommand, command, server, serverSite };
+  const row = toEnrollmentRecord(enrollment);
+  return { ...row, token, askingCommand, command, server, serverSite, wasEnrolled };
 }
 
 function programOf(identity: PeerIdentity): string {

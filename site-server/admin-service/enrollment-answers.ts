@@ -65,9 +65,10 @@ export class EnrollmentAnswers {
         await this.#requireInScope(identity, context);
         const { identity: by } = context.caller;
         const created = await this.#commands.create(identity, validForMs, by);
-        const { text: token, row, enrollmentAddress } = created;
+        const { text: token, row, enrollmentAddress, wasEnrolled } = created;
         const { siteCode } = this.#components.sites.own;
-        return { token, enrollment: this.#toRecord(row), enrollmentAddress, siteCode };
+        const enrollment = this.#toRecord(row);
+        return { token, enrollment, enrollmentAddress, siteCode, wasEnrolled };
       },
       listEnrollments: ({ history }) => this.#list(history),
       revokeEnrollment: async ({ tokenId }) => {

@@ -29,11 +29,15 @@ describe('issued certificates', () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  const record = async (holder: string, lifeMs: number) => {
+  const record = async (
+    holder: string,
+    lifeMs: number,
+    kind: IssuedCertificateRecord['kind'] = 'leaf',
+  ) => {
     serial += 1;
     const issuedAtMs = clock.nowMs() + serial;
     await issued.record({
-      ...{ kind: 'leaf', serialNumber: `${serial}`, holder, identityUri: `waybill://${holder}` },
+      ...{ kind, serialNumber: `${serial}`, holder, identityUri: `waybill://${holder}` },
       ...{ issuedAtMs, notBeforeMs: issuedAtMs, notAfterMs: clock.nowMs() + lifeMs },
       rootKeyId: '',
     } satisfies IssuedCertificateRecord);
@@ -49,6 +53,19 @@ describe('issued certificates', () => {
     // A name that begins as another one does is another holder.
     await record('dp/PS1DP11', 5_000);
     assert.deepEqual(await serials(), ['3', '4', '5']);
+  });
+
+  it('say of whom one is remembered, also of a site whose authority it is', async () => {
+    await record('dp/PS1DP11', 5_000);
+    await record('site/PS1', 5_000, 'authority');
+    for (const [holder, hasOne] of [
+      ['dp/PS1DP11', true],
+      ['dp/PS1DP1', false],
+      ['site/PS1', true],
+      ['admin/PS1', false],
+    ] as const) {
+      assert.equal(await issued.hasOf(holder), hasOne, holder);
+    }
   });
 
   it('are forgotten a while after they expired', async () => {

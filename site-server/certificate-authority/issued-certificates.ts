@@ -65,8 +65,7 @@ export class IssuedCertificates implements Component {
   /** Writes down what was issued, and forgets the oldest of that holder. @throws DISK_FULL */
   async record(issued: IssuedCertificateRecord): Promise<void> {
     const { store } = this.#components;
-    // A holder is two parts of a key: its kind and its name.
-    const prefix = `${joinKey(issued.kind, ...issued.holder.split('/'))}/`;
+    const prefix = prefixOf(issued);
     const known: string[] = [];
     for await (const [key] of this.#rows.list({ prefix })) known.push(key);
     const tooMany = Math.max(0, known.length + 1 - this.#config.perHolderMax);
@@ -78,6 +77,15 @@ export class IssuedCertificates implements Component {
   /** All that is remembered, by kind and holder, the oldest of each first. */
   async *list(): AsyncIterable<IssuedCertificateRecord> {
     for await (const [, issued] of this.#rows.list()) yield issued;
+  }
+
+  /** Whether a certificate or an authority of a holder is remembered, such as `dp/PS1DP1`. */
+  async hasOf(holder: string): Promise<boolean> {
+    for (const kind of ['leaf', 'authority'] as const) {
+      const prefix = prefixOf({ kind, holder });
+      for await (const _ of this.#rows.list({ prefix, limit: 1 })) return true;
+    }
+    return false;
   }
 
   /** Forgets what has expired long ago, and what is too much. @throws DISK_FULL */
@@ -116,4 +124,9 @@ export class IssuedCertificates implements Component {
   get #rows() {
     return this.#components.store.records(keySpaces.issuedCertificates);
   }
+}
+
+/** A holder is two parts of a key: its kind and its name. */
+function prefixOf({ kind, holder }: Pick<IssuedCertificateRecord, 'kind' | 'holder'>): string {
+  return `${joinKey(kind, ...holder.split('/'))}/`;
 }

@@ -34,6 +34,8 @@ export interface EnrollmentCommandsComponents {
   readonly hasGroup: (groupName: string) => Promise<boolean>;
   /** @throws DISTRIBUTION_POINT_UNKNOWN, or REQUEST_INVALID naming the site whose DP it is */
   readonly requireOwnPoint: (dpId: string) => Promise<unknown>;
+  /** Whether somebody was given a certificate before, as far as it is known, or was revoked. */
+  readonly hadCertificate: (holder: string) => Promise<boolean>;
   /** host:port where tokens are to be used. */
   readonly enrollmentAddress: () => string;
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -44,6 +46,8 @@ export interface CreatedEnrollment {
   readonly text: string;
   readonly row: EnrollmentRow;
   readonly enrollmentAddress: string;
+  /** Whether the machine may have a certificate of this name already. */
+  readonly wasEnrolled: boolean;
 }
 
 const noScope: AdminScope = { siteCodes: [], groupNames: [] };
@@ -78,16 +82,17 @@ export class EnrollmentCommands {
     validForMs: number,
     by: PeerIdentity,
   ): Promise<CreatedEnrollment> {
-    const { authority, tokens, enrollmentAddress } = this.#components;
+    const { authority, tokens, enrollmentAddress, hadCertificate } = this.#components;
     const checkedMs = checkedValidity(validForMs, this.#config.validForMs);
     requireMayEnroll(by, identity);
     const createdBy = toIdentityUri(by);
     await this.#requireHolder(identity);
+    const wasEnrolled = await hadCertificate(holderOf(identity));
     const rootKeyHash = keyHashOf(rootBehind(authority));
     const enrollment = { identity, validForMs: checkedMs, createdBy, rootKeyHash };
     const addHolder = () => this.#addAdministrator(identity, createdBy);
     const { text, row } = await tokens.create(enrollment, addHolder);
-    return { text, row, enrollmentAddress: enrollmentAddress() };
+    return { text, row, enrollmentAddress: enrollmentAddress(), wasEnrolled };
   }
 
   /** By which the state of a token is told. */

@@ -8,7 +8,7 @@ import {
   runEnrollment,
   serverSiteOption,
 } from '../../shared/enrollment/enrollment-program.ts';
-import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
+import { afterEnrollment, runningAs } from '../../shared/enrollment/told-enrollment.ts';
 import { actAs } from '../../shared/runtime/acting-user.ts';
 import { enrollSite } from './enroll-site.ts';
 
@@ -100,6 +100,7 @@ async function enroll(
       ...{ what: `Site ${site}`, unit, isToStart: given.start, tell: needs.tell },
       isOfService: configPath === configDefault && join(given.data) === dataDefault,
       byHand: `waybill-site --config ${configPath}`,
+      runningAs: () => runningAs(given.data, end.owner),
     });
     await end.finish();
     return { isGoingOn, user: end.owner };

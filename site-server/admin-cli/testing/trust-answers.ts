@@ -60,6 +60,7 @@ export function aCreatedEnrollment(identityUri: string): CreatedEnrollment__Outp
     enrollment,
     enrollmentAddress: 'site.example.org:8532',
     siteCode: 'PS1',
+    wasEnrolled: false,
   };
 }
 

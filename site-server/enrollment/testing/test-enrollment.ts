@@ -145,7 +145,8 @@ export class TestEnrollment implements AsyncDisposable {
       rootKeyIds: () => [],
     });
     const hasGroup = async (groupName: string) => groupName === 'Lab';
-    const parts = { ...needs, requireOwnPoint, lastAdministrator, hasGroup };
+    const hadCertificate = async (holder: string) => this.revokedAtMs.has(holder);
+    const parts = { ...needs, requireOwnPoint, lastAdministrator, hasGroup, hadCertificate };
     this.commands = new EnrollmentCommands(parts, { validForMs: hourMs });
   }
 
