@@ -90,7 +90,7 @@ function outOf(holder: string): Deletion {
 function toWayBackText(holder: string): string {
   const [kind = '', name = ''] = holder.split('/', 2);
   const call = `"waybill ${kind} enroll ${name}"`;
-  return `To let ${holder} come back: ${call}; where the old certificate still is, the command that it prints takes --force.`;
+  return `To let ${holder} come back: ${call}, which prints the command for there.`;
 }
 
 const listRevocations = command({
