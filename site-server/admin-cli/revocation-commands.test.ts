@@ -35,7 +35,10 @@ describe('waybill certs (SEC-3)', () => {
     it(`revoke says how ${holder} comes back`, async () => {
       const { stdout } = await runWaybill(`certs revoke ${holder} --yes`, { admin: revoking() });
       const call = holder.replace('/', ' enroll ');
-      assert.ok(stdout.includes(`\nTo let ${holder} come back: "waybill ${call}", which prints`), stdout);
+      assert.ok(
+        stdout.includes(`\nTo let ${holder} come back: "waybill ${call}", which prints`),
+        stdout,
+      );
     });
 
     it(`revoke of ${holder} asks before, and does nothing without an answer`, async () => {
