@@ -228,6 +228,25 @@ describe('failures of calls', () => {
     await assert.rejects(call.write({}), { details });
   });
 
+  it('arrive when the method waits for a message meanwhile, and an answer is still on its way', async () => {
+    await using circle = await TrustCircle.create();
+    const details = { code: 'CONTENT_INCOMPLETE', packageId: 'PS100001', missingFiles: 3 } as const;
+    const server = await circle.serve('DistributionPoint', {
+      putContent: async function* (requests) {
+        const messages = requests[Symbol.asyncIterator]();
+        await messages.next();
+        messages.next().catch(() => {});
+        yield {};
+        throw new WaybillError(details);
+      },
+    });
+    const channel = await circle.channel('DistributionPoint', server.address);
+    const call = channel.duplex('putContent', { deadlineMs });
+    await call.write({});
+    assert.deepEqual(await call.read(), {});
+    await assert.rejects(call.read(), { details });
+  });
+
   it('tell nothing of a fault in the method, which is logged where it happened', async () => {
     await using circle = await TrustCircle.create();
     const server = await circle.serve('DistributionPoint', {

@@ -10,6 +10,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { WakeSignal } from '../runtime/wake-signal.ts';
 import { mayHaveActed, toAnsweredFailure } from './answered-failure.ts';
 import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
@@ -31,6 +32,9 @@ type ResponseStreamCall = ServerWritableStream<Buffer, Buffer>;
 type RequestStreamCall = ServerDuplexStream<Buffer, Buffer>;
 type AnyCall = UnaryCall | ResponseStreamCall | RequestStreamCall;
 type Failure = Partial<CallStatus>;
+
+/** After each of these reading on may bring something, or the end. */
+const readEvents = ['readable', 'end', 'close'] as const;
 
 /** How one call brings its answer to the caller, by kind. */
 interface Delivery {
@@ -149,22 +153,31 @@ function contextOf(call: AnyCall): CallContext {
   return { caller: callerOf(call.metadata), signal: abort.signal };
 }
 
-/** The caller's messages, pulled one by one, so that what is not pulled waits at the caller; ends with AbortError when the call is cancelled. */
+/**
+ * The caller's messages, pulled one by one, so that what is not pulled waits at the caller; ends with AbortError when
+ * the call is cancelled. Not by the stream's own iterator: that destroys the stream, and so an answer that is still on
+ * its way, when the method fails while it waits for a message.
+ */
 async function* requestsOf(
   call: RequestStreamCall,
   { signal }: CallContext,
   decode: (bytes: Buffer) => unknown,
 ): AsyncGenerator<unknown> {
   const tell = takeOneByOne(call.metadata);
+  const news = new WakeSignal();
+  const wake = () => news.wake();
+  for (const event of readEvents) call.on(event, wake);
   try {
-    // Destroying the stream, as iteration does by default, would take the answer's way too.
-    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
-      tell(bytes.length);
-      yield decode(bytes);
+    for (;;) {
+      const bytes: Buffer | null = call.read();
+      if (bytes) {
+        tell(bytes.length);
+        yield decode(bytes);
+      } else if (call.readableEnded || call.destroyed) break;
+      else await news.wait(signal);
     }
-  } catch (error) {
-    throwIfAborted(signal);
-    throw error;
+  } finally {
+    for (const event of readEvents) call.off(event, wake);
   }
   throwIfAborted(signal);
 }
