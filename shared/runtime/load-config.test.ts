@@ -111,6 +111,21 @@ describe('loadConfig', () => {
     });
   }
 
+  it('refuses a setting of more levels than any has, however many', async () => {
+    for (const count of [17, 30_000]) {
+      const error = await failure({
+        file: 'siteCode: AAA',
+        flags: { [Array.from({ length: count }, () => 'a').join('.')]: 1 },
+        environment: { WAYBILL_TEST_CONTENT_LIBRARY__GRACE_MS: 'many' },
+      });
+      assert.match(
+        error,
+        new RegExp(`--a\\.a\\..{1,80}… *: expected a name of at most 16 levels, got ${count}`),
+      );
+      assert.ok(error.length < 400);
+    }
+  });
+
   it('refuses a file that is not there', async () => {
     const sources = { environment: {}, environmentPrefix: 'WAYBILL_TEST_', flags: {} };
     const load = loadConfig({ schema, file: directory.join('none.yaml'), ...sources });

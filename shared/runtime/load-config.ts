@@ -30,17 +30,24 @@ interface Setting {
 
 type Tree = { [key: string]: unknown };
 
+/** Levels of a dotted path; no configuration of ours has half as many. */
+const levelsMax = 16;
+/** So much of a name that is refused is told. */
+const shownCharactersMax = 80;
+
 /**
  * The configuration of a program: defaults < file < environment < flags, checked and deeply frozen.
  * A text from the environment or a flag that is refused as a text is read as YAML, so `"8080"` does
  * for a number and `[a, b]` for a list.
  *
- * @throws CONFIG_INVALID with all that is wrong, each with its path, its value and what was expected
+ * @throws CONFIG_INVALID with all that is wrong, each with its path, its value and what was expected; of what is
+ *   deeper than any configuration, that alone
  */
 export async function loadConfig<S extends z.ZodType>(
   sources: ConfigSources<S>,
 ): Promise<z.output<S>> {
   const settings = [...environmentSettings(sources), ...flagSettings(sources.flags)];
+  requireFewLevels(sources.file, settings);
   const { tree, lineOf } = await readTree(sources.file);
   for (const setting of settings) setIn(tree, setting.path, setting.value);
   let result = sources.schema.safeParse(tree);
@@ -92,6 +99,17 @@ function flagSettings(flags: ConfigSources<z.ZodType>['flags']): Setting[] {
   return Object.entries(flags).flatMap(([name, value]) =>
     value === undefined ? [] : { path: name.split('.'), value, origin: `--${name}` },
   );
+}
+
+/** Whatever works on the tree goes down into it level by level. */
+function requireFewLevels(file: string | undefined, settings: readonly Setting[]): void {
+  const tooDeep = settings.filter(({ path }) => path.length > levelsMax);
+  if (tooDeep.length === 0) return;
+  const problems = tooDeep.map(({ path, origin }) => ({
+    path: `${origin.slice(0, shownCharactersMax)}…`,
+    text: `expected a name of at most ${levelsMax} levels, got ${path.length}`,
+  }));
+  throw invalid(file, problems);
 }
 
 function toCamelCase(words: string): string {
