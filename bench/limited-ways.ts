@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { CountingProxy } from '../integration/counting-proxy.ts';
 import { HierarchyNetwork } from '../integration/hierarchy-network.ts';
 import { type AdminChannel, Network } from '../integration/network.ts';
@@ -9,6 +11,7 @@ import { isErrorWithCode } from '../shared/domain/errors.ts';
 import { makeBigFile } from './data-sets.ts';
 import { distribute, publishPackage } from './waybill-run.ts';
 
+const run = promisify(execFile);
 const dpId = 'PS1DP1';
 const deadlineMs = 30_000;
 
@@ -54,7 +57,9 @@ async function startPush(streamCount: number): Promise<LimitedGround> {
       count += 1;
       const source = join(directory, `source ${count}`);
       await makeBigFile(source, bytes, count);
-      await distribute(admin, await publishPackage(admin, source), dpId);
+      const packageId = await publishPackage(admin, source);
+      await atRest();
+      await distribute(admin, packageId, dpId);
     },
     stop: async () => {
       await network.stop();
@@ -98,6 +103,7 @@ async function startSend(streamCount: number): Promise<LimitedGround> {
       for (let stream = 0; stream < streamCount; stream++) {
         packageIds.push(await publish(Math.ceil(bytes / streamCount)));
       }
+      await atRest();
       await Promise.all(
         packageIds.map(async (packageId) => {
           await central.unary('distributePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
@@ -147,6 +153,7 @@ async function startPull(packageCount: number): Promise<LimitedGround> {
         packageIds.push(await published(Math.ceil(bytes / packageCount)));
       }
       await set(source, { address: proxy.address });
+      await atRest();
       await Promise.all(packageIds.map((packageId) => distribute(admin, packageId, pull)));
     },
     stop: async () => {
@@ -169,4 +176,9 @@ async function whenStored(admin: AdminChannel, packageId: string): Promise<void>
     }
     await sleep(50);
   }
+}
+
+/** All of what was made here is on the disk: else the receiver would wait with its writes for those of the sender. */
+async function atRest(): Promise<void> {
+  await run('sync');
 }
