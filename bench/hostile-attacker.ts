@@ -3,6 +3,7 @@
  * attacks one address with one certificate until it is ended; says when it begins, and what it has done. Words:
  * address, CA, certificate, key, streamed path, single path, class of attacks, how long it does one thing
  * before it does the next, in milliseconds, and the address it comes from.
+ * Last it says which part of a processor it took, too.
  */
 import { setPriority } from 'node:os';
 import { guesses } from '../integration/hostile-enrollment.ts';
@@ -15,7 +16,9 @@ const [address = '', caFile = '', certificateFile = '', keyFile = '', ...others]
 const [streamed = '', single = '', attackClass = '', attackMs = '', localAddress = ''] = others;
 setPriority(19);
 process.once('SIGTERM', () => {
-  console.log(JSON.stringify(blows));
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cpuShare = (user + system) / 1_000 / (performance.now() - beganMs);
+  console.log(JSON.stringify({ ...blows, cpuShare }));
   process.exit(0);
 });
 const credentials = await readPeerCredentials({ caFile, certificateFile, keyFile });
@@ -24,6 +27,7 @@ const own = { ...attacksByClass, guesses }[attackClass];
 if (!own) throw new Error(`There are no attacks called ${attackClass}`);
 // An attack that only waits keeps no process alive.
 setInterval(() => {}, 60_000);
+const [beganMs, cpuBefore] = [performance.now(), process.cpuUsage()];
 console.log('ready');
 for (;;) {
   for (const { run } of own) await run(target, AbortSignal.timeout(Number(attackMs)));

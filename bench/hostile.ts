@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -37,7 +38,7 @@ const certified = ['frames', 'calls', 'messages'] as const;
 const all = ['handshakes', ...certified] as const;
 
 /** One on each service, with the certificate that gets furthest there. */
-const peers: readonly HostilePeer[] = [
+const peers: readonly [HostilePeer, ...HostilePeer[]] = [
   {
     ...{ service: 'Admin', at: 'site', as: reader, classes: certified },
     paths: method('Admin', 'ListJobs', 'ListPackages'),
@@ -78,28 +79,35 @@ const peers: readonly HostilePeer[] = [
 
 /**
  * What honest peers keep of their rates while somebody attacks each service, one class of attacks after
- * another, each between two times of peace of the same length: what a disk gives changes.
+ * another, each between two times of peace of the same length: what a disk gives changes. In peace a
+ * neighbour takes as much of the processors as the attacker took, since he is on the same machine.
  *
  * @param seconds of attacks on each service, all classes together
  */
 export async function measureHostile(seconds: number): Promise<void> {
   await using ground = await HostileGround.start();
   const honest = new HonestPeers(ground);
+  const honestFor = (ms: number) => measured(ground, () => honest.rates(ms));
   const rows: Record<string, Record<string, string>> = {};
-  await honest.rates((seconds * 1_000) / 4);
+  // Warm, and busy as it will be.
+  const [firstPeer] = peers;
+  const first = { peer: firstPeer, attackClass: 'frames', sliceMs: (seconds * 1_000) / 4 } as const;
+  await ground.filesOf(first.peer.as);
+  let { cpuShare } = await underAttack(ground, first, () => honestFor(first.sliceMs));
   for (const peer of peers) {
     await ground.filesOf(peer.as);
     const sliceMs = (seconds * 1_000) / peer.classes.length;
-    const slice = () => measured(ground, () => honest.rates(sliceMs));
-    let before = await slice();
+    const slice = () => honestFor(sliceMs);
+    let before = await inPeace(cpuShare, slice);
     for (const attackClass of peer.classes) {
-      const { during, did } = await underAttack(ground, { peer, attackClass, sliceMs }, slice);
-      const after = await slice();
-      const row = rowOf({ before, during, after });
+      const attack = await underAttack(ground, { peer, attackClass, sliceMs }, slice);
+      ({ cpuShare } = attack);
+      const after = await inPeace(cpuShare, slice);
+      const row = rowOf({ before, during: attack.during, after });
       before = after;
       const title = `${peer.service} of the ${peer.at}, ${attackClass}`;
       rows[title] = row;
-      console.log(`${title}: ${wordsOf(row)}; he made ${did}`);
+      console.log(`${title}: ${wordsOf(row)}; he made ${attack.did}`);
     }
   }
   console.log(
@@ -124,11 +132,25 @@ async function measured(
   return { rates, peakBytes: pids.map(peakRssBytes) };
 }
 
+/** Beside a neighbour who only takes processor time, a part of one. */
+async function inPeace(cpuShare: number, slice: () => Promise<Slice>): Promise<Slice> {
+  const program = fileURLToPath(new URL('busy-neighbour.js', import.meta.url));
+  const neighbour = spawn(process.execPath, [program, `${cpuShare}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    await once(neighbour.stdout, 'data');
+    return await slice();
+  } finally {
+    neighbour.kill('SIGKILL');
+  }
+}
+
 async function underAttack(
   ground: HostileGround,
   attack: { peer: HostilePeer; attackClass: AttackClass; sliceMs: number },
   slice: () => Promise<Slice>,
-): Promise<{ during: Slice; did: string }> {
+): Promise<{ during: Slice; did: string; cpuShare: number }> {
   const attacker = await attackerOf(ground, attack);
   try {
     const said = createInterface(attacker.stdout as Readable)[Symbol.asyncIterator]();
@@ -137,7 +159,8 @@ async function underAttack(
     const during = await slice();
     if (attacker.exitCode !== null) throw new Error('The attacker ended by himself');
     attacker.kill('SIGTERM');
-    return { during, did: blowsIn((await said.next()).value) };
+    const did = JSON.parse((await said.next()).value) as Record<string, number>;
+    return { during, did: wordsOfBlows(did), cpuShare: Math.min(1, did.cpuShare ?? 0) };
   } finally {
     attacker.kill('SIGKILL');
   }
@@ -164,11 +187,15 @@ async function attackerOf(
 /** As many as the largest class has. */
 const attackCountMax = 8;
 
-function blowsIn(said: string): string {
-  const { connectionCount, writtenBytes } = JSON.parse(said) as Record<string, number>;
-  const megabytes = ((writtenBytes ?? 0) / 1_000_000).toFixed(1);
+function wordsOfBlows({
+  connectionCount = 0,
+  writtenBytes = 0,
+  cpuShare = 0,
+}: Record<string, number>): string {
+  const megabytes = (writtenBytes / 1_000_000).toFixed(1);
   const nothing = connectionCount === 0 ? ' (no attack)' : '';
-  return `${connectionCount} connections and wrote ${megabytes} MB${nothing}`;
+  const cpu = `with ${(100 * cpuShare).toFixed(0)} % of a processor`;
+  return `${connectionCount} connections and wrote ${megabytes} MB${nothing}, ${cpu}`;
 }
 
 /** For each kind of work the rate alone and attacked, and for each agent its memory. */
