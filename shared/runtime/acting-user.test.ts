@@ -25,6 +25,22 @@ describe('acting as another user', () => {
     assert.deepEqual(ids(), before);
   });
 
+  it('is so in all threads in which Node reads, which were root before', async function () {
+    // Only root can be somebody else.
+    if (process.getuid?.() !== 0) return this.skip();
+    await using directory = await TemporaryDirectory.create();
+    await chmod(directory.path, 0o755);
+    await writeFile(directory.join('of-root'), 'secret', { mode: 0o600 });
+    // Many more than there are threads.
+    const reads = async () => {
+      const reading = Array.from({ length: 64 }, () => readFile(directory.join('of-root')));
+      return new Set((await Promise.allSettled(reading)).map(({ status }) => status));
+    };
+    assert.deepEqual([...(await reads())], ['fulfilled']);
+    assert.deepEqual([...(await whileActingAs(user, reads))], ['rejected']);
+    assert.deepEqual([...(await reads())], ['fulfilled']);
+  });
+
   it('is nothing for nobody, and for who it is already', async () => {
     const uid = process.geteuid?.() ?? 0;
     for (const none of [undefined, { uid, gid: 12_346 }]) {

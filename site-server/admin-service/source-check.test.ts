@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { callAsLesserUser } from '../../shared/testing/lesser-user.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { checkedSources } from './source-check.ts';
 
@@ -40,13 +41,28 @@ describe('The check of source directories', () => {
     assert.deepEqual(await checkedSources([detour], [own]), [directory.join('a')]);
   });
 
-  it('refuses what is not there, is no directory or cannot be read (PKG-3)', async () => {
+  it('refuses what is not there or is no directory (PKG-3)', async () => {
     await assert.rejects(check('absent'), { code: 'SOURCE_MISSING' });
     await assert.rejects(check('file'), { code: 'SOURCE_MISSING' });
     await assert.rejects(check('file/x'), { code: 'SOURCE_MISSING' });
-    if (process.getuid?.() === 0) return;
-    await chmod(directory.join('b'), 0o000);
-    await assert.rejects(check('b'), { code: 'SOURCE_UNREADABLE' });
+  });
+
+  it('refuses what cannot be read (PKG-3)', async () => {
+    const path = directory.join('b');
+    const module = new URL('./source-check.js', import.meta.url).href;
+    const checkIt = () =>
+      callAsLesserUser({ module, name: 'checkedSources', words: [[path], [own]] });
+    await chmod(directory.path, 0o755);
+    assert.deepEqual(await checkIt(), [path]);
+    // Neither, and one without the other: names that can be read lead nowhere then.
+    for (const mode of [0o000, 0o444, 0o333]) {
+      await chmod(path, mode);
+      const reason = 'EACCES';
+      await assert.rejects(checkIt(), {
+        code: 'SOURCE_UNREADABLE',
+        details: { code: 'SOURCE_UNREADABLE', path, reason },
+      });
+    }
   });
 
   const bad = {

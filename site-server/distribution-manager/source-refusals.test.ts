@@ -4,6 +4,8 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync }
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type ErrorCode, isErrorWithCode } from '../../shared/domain/errors.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
+import { lesserUser } from '../../shared/testing/lesser-user.ts';
 import { packageId, run, SnapshotTest } from './testing/snapshot-test.ts';
 
 describe('a source snapshot refuses, with the path named and nothing published (PKG-3):', function () {
@@ -115,12 +117,22 @@ describe('a source snapshot refuses, with the path named and nothing published (
     });
   });
 
-  it('what may not be read', async function () {
+  it('what may not be read', async () => {
     const path = join(test.source, 'in', 'fine');
-    chmodSync(path, 0);
-    // Root may read everything: there the reader runs as nobody.
-    if (process.getuid?.() === 0) return this.skip();
-    await assertRefused('SOURCE_UNREADABLE', { path, reason: 'EACCES' });
+    mkdirSync(inner());
+    // The thread that reads begins while it may read its program.
+    await test.snapshot();
+    if (lesserUser) run('chown', '-R', `${lesserUser.uid}:${lesserUser.gid}`, test.directory.path);
+    await whileActingAs(lesserUser, async () => {
+      await test.snapshot();
+      chmodSync(path, 0);
+      await assertRefused('SOURCE_UNREADABLE', { path, reason: 'EACCES' });
+      chmodSync(path, 0o400);
+      chmodSync(inner(), 0);
+      await assertRefused('SOURCE_UNREADABLE', { path: inner(), reason: 'EACCES' });
+      // So that it can be removed.
+      chmodSync(inner(), 0o700);
+    });
   });
 
   it('a file that is never what it said it was, three times', async () => {

@@ -32,6 +32,9 @@ export function overTheWire(message: ReplicationMessage): ReplicationMessage__Ou
 
 const answersAheadMax = 4;
 
+/** A message, of either side; undefined: the parent has ended the call. */
+type OnMessage = (message: ReplicationMessage__Output | undefined) => void;
+
 /** A stream over a simulated link: a call as the child sees it, bridged to the parent's answers. */
 class SimulatedCall {
   readonly over: Promise<void>;
@@ -42,7 +45,7 @@ class SimulatedCall {
     lost: (e: Error) => void;
   }[] = [];
   readonly #answered: (ReplicationMessage__Output | undefined | Error)[] = [];
-  readonly #onMessage: () => void;
+  readonly #onMessage: OnMessage;
   #wake = () => {};
   #wakeReader = () => {};
   #wakePump = () => {};
@@ -50,7 +53,7 @@ class SimulatedCall {
   #over: Error | undefined;
   #isEnded = false;
 
-  constructor(parent: Conversation<'Replication'>, childCode: string, onMessage: () => void) {
+  constructor(parent: Conversation<'Replication'>, childCode: string, onMessage: OnMessage) {
     const caller = { identity: { kind: 'site', siteCode: childCode }, address: 'test' } as const;
     const context = { caller, signal: this.#abort.signal };
     this.#onMessage = onMessage;
@@ -61,11 +64,12 @@ class SimulatedCall {
   }
 
   write(message: ReplicationMessage | Buffer): Promise<void> {
-    this.#onMessage();
+    const sent = overTheWire(message as ReplicationMessage);
+    this.#onMessage(sent);
     const over = this.#failure ?? this.#over;
     if (over) return Promise.reject(over);
     return new Promise((taken, lost) => {
-      this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken, lost });
+      this.#requests.push({ message: sent, taken, lost });
       this.#wake();
     });
   }
@@ -80,7 +84,7 @@ class SimulatedCall {
     }
     const next = this.#answered.shift();
     this.#wakePump();
-    this.#onMessage();
+    this.#onMessage(next instanceof Error ? undefined : next);
     if (next instanceof Error) throw next;
     return next;
   }
@@ -245,8 +249,8 @@ export class TestHierarchy implements AsyncDisposable {
   readonly sites = new Map<string, TestSite>();
   /** Messages that went over all links. */
   messageCount = 0;
-  /** Called at each message, such as to cut a link in the middle. */
-  onMessage = () => {};
+  /** Called at each message on the link of a child, such as to cut it in the middle. */
+  onMessage: (child: string, message: ReplicationMessage__Output | undefined) => void = () => {};
   readonly #calls = new Map<SimulatedCall, [string, string]>();
   readonly #cut = new Set<string>();
 
@@ -296,9 +300,9 @@ export class TestHierarchy implements AsyncDisposable {
       duplex: () => {
         const site = this.sites.get(parent);
         if (!site?.isRunning || this.#cut.has(`${child} ${parent}`)) throw unreachable(parent);
-        const call = new SimulatedCall(site.manager.conversation(), child, () => {
+        const call = new SimulatedCall(site.manager.conversation(), child, (message) => {
           this.messageCount += 1;
-          this.onMessage();
+          this.onMessage(child, message);
         });
         this.#calls.set(call, [child, parent]);
         calls.push(call);
