@@ -11,8 +11,10 @@ const hourMs = 3_600_000;
 const down = 'PS1DP2';
 const up = ['PS1DP1', 'PS1DP3'] as const;
 
-/** What is promised for the DP's return, where nothing else keeps the machine busy. */
-const returnMsMax = 2_000;
+/** What is promised for the DP's return; less strict where the machine may be busy. */
+const returnMsMax = byScale({ short: 20_000, long: 2_000 });
+/** Less than anybody waits for a DP that does not answer. */
+const soonMs = 4_000;
 
 describe('a DP that is down', () => {
   let network: Network;
@@ -26,8 +28,7 @@ describe('a DP that is down', () => {
     network = await Network.start({ distributionPoints, site: { distribution } });
     administrator = await Administrator.of(network);
     source = join(network.directory, 'source');
-    const bytes = byScale({ short: 8 * mebibyte, long: 64 * mebibyte });
-    await writeNoise(join(source, 'image.wim'), { bytes, seed: 1 });
+    await writeNoise(join(source, 'image.wim'), { bytes: 8 * mebibyte, seed: 1 });
   });
 
   after(() => network.stop());
@@ -55,13 +56,34 @@ describe('a DP that is down', () => {
     await administrator.installed({ packageId, dpId: down });
     const returnMs = performance.now() - startedMs;
     process.stdout.write(`      installed ${returnMs.toFixed(0)} ms after the DP listened\n`);
-    if (isLong) assert.ok(returnMs < 2 * returnMsMax, `${returnMs} ms`);
+    assert.ok(returnMs < returnMsMax, `${returnMs} ms`);
     const jobs = await administrator.endedJobs({ packageId, dpId: down });
     assert.deepEqual(
       jobs.map(({ jobSerial, state }) => [jobSerial, state]),
       [[job.jobSerial, 'JOB_STATE_COMPLETE']],
     );
     assert.ok(Date.now() < Number(job.restartAtMs), 'long before its next try was due');
+  });
+
+  it('delays no other when it hangs, and is served when it answers again (PTM-2, PTM-8)', async () => {
+    const { pid = assert.fail() } = network.dp(down);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const packageId = await administrator.create(source);
+      const startedMs = performance.now();
+      await administrator.distribute(packageId, down, ...up);
+      for (const dpId of up) await administrator.installed({ packageId, dpId });
+      const tookMs = performance.now() - startedMs;
+      if (isLong) assert.ok(tookMs < soonMs, `${tookMs} ms`);
+      const job = await administrator.jobIs({ packageId, dpId: down }, ({ state }) => {
+        return state === 'JOB_STATE_PENDING_RESTART';
+      });
+      assert.equal(job.waitingReason, 'dp-unreachable');
+      process.kill(pid, 'SIGCONT');
+      await administrator.installed({ packageId, dpId: down });
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
   });
 
   it('holds no slot: more DPs down than there are slots delay nobody (PTM-2)', async () => {

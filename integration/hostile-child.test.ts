@@ -26,7 +26,7 @@ const unacknowledgedMax = 4;
 /** For how long what was sent is read. */
 const readMs = 300;
 const { messageCount, streamCount, endlessMs } = byScale({
-  short: { messageCount: 100_000, streamCount: 50, endlessMs: 2_000 },
+  short: { messageCount: 50_000, streamCount: 50, endlessMs: 2_000 },
   long: { messageCount: 3_000_000, streamCount: 90, endlessMs: 120_000 },
 });
 const deadlineMs = 20_000;

@@ -65,13 +65,17 @@ describe('what a site refuses of an honest one, shown at both ends (REP-7)', fun
     assert.equal(await treeDifference(source, extracted), '');
   }
 
-  /** The refusal stands in the audit trail of the receiver and in status messages of both. */
+  /** The refusal stands in the audit trails and in status messages of both. */
   async function isToldAtBothEnds(
     { packageId }: Published,
     { method, result, words }: { method: string; result: string; words: string },
   ): Promise<void> {
     await primary.auditIs((record) => {
       const isThis = record.caller === 'waybill://site/CS1' && record.method.endsWith(method);
+      return isThis && record.result === result && record.detail.includes(packageId);
+    });
+    await central.auditIs(({ caller, method: what, ...record }) => {
+      const isThis = caller === 'waybill://site/CS1' && what === 'send';
       return isThis && record.result === result && record.detail.includes(packageId);
     });
     for (const [administrator, messageId] of [

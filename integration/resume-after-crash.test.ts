@@ -19,7 +19,7 @@ const dpId = 'PS1DP1';
 const lanes = 8;
 
 const { killCount, killsInOnePush, sizeBytes, timeoutMs } = byScale({
-  short: { killCount: 2, killsInOnePush: 4, sizeBytes: 64 * mebibyte, timeoutMs: 120_000 },
+  short: { killCount: 1, killsInOnePush: 3, sizeBytes: 64 * mebibyte, timeoutMs: 120_000 },
   long: { killCount: 25, killsInOnePush: 25, sizeBytes: 1024 * mebibyte, timeoutMs: 600_000 },
 });
 

@@ -12,8 +12,8 @@ const mebibyte = 1024 * 1024;
 
 const { sizeBytes, cuts, kills, killedBytes, timeoutMs } = byScale({
   short: {
-    ...{ sizeBytes: 128 * mebibyte, cuts: 3 },
-    ...{ kills: 3, killedBytes: 24 * mebibyte, timeoutMs: 300_000 },
+    ...{ sizeBytes: 128 * mebibyte, cuts: 2 },
+    ...{ kills: 2, killedBytes: 24 * mebibyte, timeoutMs: 300_000 },
   },
   long: {
     ...{ sizeBytes: 1024 * mebibyte, cuts: 20 },

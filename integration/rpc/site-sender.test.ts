@@ -149,6 +149,7 @@ class Sending implements AsyncDisposable {
           this.#listener = listener;
           return () => {};
         },
+        auditTrail: { record: () => {} },
         doesRefusalMend: () => false,
       },
       defaultSenderConfig,

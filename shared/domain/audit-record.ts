@@ -5,7 +5,7 @@ export interface AuditRecord {
   /** The identity in the caller's certificate, or "unauthenticated". */
   readonly caller: string;
   readonly address: string;
-  /** Full method such as /waybill.v1.Admin/CreatePackage, or "tls-handshake". */
+  /** Full method such as /waybill.v1.Admin/CreatePackage, or a word for what is none (audit-event.ts). */
   readonly method: string;
   /** "ok", or the error code. */
   readonly result: string;

@@ -2,9 +2,12 @@
 export interface AuditEvent {
   /** The identity in the caller's certificate, or "unauthenticated". */
   readonly caller: string;
-  /** Where the call came from. */
+  /** Where the call came from; of "send", where it went. */
   readonly address: string;
-  /** Full method, "tls-handshake", or "connection": one that was cut. */
+  /**
+   * Full method, "tls-handshake", "connection": one that was cut, or "send": what the site that keeps
+   * the trail sent and another site refused.
+   */
   readonly method: string;
   /** "ok", or the error code. */
   readonly result: string;

@@ -60,11 +60,25 @@ describe('FailedSends', () => {
     assert.match(reason, /for now/);
     const [message] = await site.status.query({ countMax: 9 });
     assert.deepEqual([message?.messageId, message?.insertionStrings.at(-1)], [9021, reason]);
+    assert.deepEqual(
+      machine.audited.map(({ caller, address, method, result }) => [
+        caller,
+        address,
+        method,
+        result,
+      ]),
+      [['waybill://site/CS1', 'a:1', 'send', 'INSTRUCTION_REFUSED']],
+    );
+    assert.match(
+      machine.audited[0]?.detail ?? '',
+      /PS1 refused \d+CS1, package CS100001 version 1: .*for now/,
+    );
     machine.site().refusal = undefined;
     await machine.clock.advance(minuteMs);
     await site.allEnded();
     assert.equal((await machine.history())[0]?.state, 'complete');
     assert.equal(machine.site().wireBytes, mib);
+    assert.equal(machine.audited.length, 1);
   });
 
   it('tries again when the receiver does not know this site yet, and says so', async () => {

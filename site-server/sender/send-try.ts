@@ -1,5 +1,7 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
+import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
@@ -19,10 +21,12 @@ import type { SiteChannel, SiteConnections } from './site-connections.ts';
 
 export interface SendTryNeeds {
   readonly connections: Pick<SiteConnections, 'use'>;
-  readonly directory: Pick<SiteDirectory, 'addressesOf'>;
+  readonly directory: Pick<SiteDirectory, 'own' | 'addressesOf'>;
   readonly files: Pick<PackageFileStore, 'pathOf'>;
   readonly instructions: Pick<SignedInstructions, 'make'>;
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>;
+  /** Gets what another site refused, as the trail of that site has it. */
+  readonly auditTrail: { record(event: AuditEvent): void };
   /** Resolves when the progress told so far is written. */
   readonly whenWritten: () => Promise<void>;
 }
@@ -67,10 +71,25 @@ export class SendTry {
         return await this.#needs.connections.use({ siteCode, address }, work);
       } catch (error) {
         failure = error;
-        if (signals.signal.aborted || !toSendFailure(error, () => false).isOfAddress) break;
+        if (signals.signal.aborted) break;
+        const { isOfAddress, isRefusal } = toSendFailure(error, () => false);
+        if (isRefusal && error instanceof WaybillError) this.#audit(order.request, address, error);
+        if (!isOfAddress) break;
       }
     }
     throw failure;
+  }
+
+  #audit(
+    { requestId, packageId, sourceVersion, destinationSiteCode }: SendRequest,
+    address: string,
+    { code, message }: WaybillError,
+  ): void {
+    const { siteCode } = this.#needs.directory.own;
+    const caller = toIdentityUri({ kind: 'site', siteCode });
+    const what = `${requestId}, package ${packageId} version ${sourceVersion}`;
+    const detail = `site ${destinationSiteCode} refused ${what}: ${message}`;
+    this.#needs.auditTrail.record({ caller, address, method: 'send', result: code, detail });
   }
 
   async #send(

@@ -4,6 +4,7 @@ import { hashOf } from '../../../shared/content-library/content-hash.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
 import type { MiniJob, SendRequest } from '../../../shared/domain/send-request.ts';
 import { SiteTree } from '../../../shared/domain/site-tree.ts';
+import type { AuditEvent } from '../../../shared/rpc/audit-event.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import { throwIfAborted } from '../../../shared/runtime/abort-error.ts';
 import { startInOrder, stopInReverse } from '../../../shared/runtime/component.ts';
@@ -68,6 +69,8 @@ export class SendingMachine implements AsyncDisposable {
   /** Version of a package in the library, when it is not the one that is ordered. */
   readonly libraryVersions = new Map<string, number>();
   readonly made: string[] = [];
+  /** What the site has written into its audit trail. */
+  readonly audited: AuditEvent[] = [];
   freeBytes = 1e12;
 
   private constructor(directory: TemporaryDirectory, store: StateStore) {
@@ -172,7 +175,8 @@ export class SendingSite {
     const random = () => 0.5;
     this.files = fileStoreOf(machine, store);
     const { files } = this;
-    const shared = { store, requests, clock, random, logger, directory, files };
+    const auditTrail = { record: (event: AuditEvent) => machine.audited.push(event) };
+    const shared = { store, requests, clock, random, logger, directory, files, auditTrail };
     const settings = {
       onChanged: (listener: () => void) => {
         this.#onSettingsChanged = listener;
