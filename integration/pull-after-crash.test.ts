@@ -18,7 +18,7 @@ const pull = 'PS1DP2';
 const streams = 8;
 
 const { killCount, sizeBytes, timeoutMs } = byScale({
-  short: { killCount: 2, sizeBytes: 64 * mebibyte, timeoutMs: 120_000 },
+  short: { killCount: 1, sizeBytes: 64 * mebibyte, timeoutMs: 120_000 },
   long: { killCount: 25, sizeBytes: 256 * mebibyte, timeoutMs: 600_000 },
 });
 

@@ -21,7 +21,7 @@ const pull = 'PS1DP3';
 const streams = 8;
 
 const { upCount, downCount, killCount, sizeBytes, timeoutMs } = byScale({
-  short: { upCount: 3, downCount: 1, killCount: 2, sizeBytes: 32 * mebibyte, timeoutMs: 180_000 },
+  short: { upCount: 2, downCount: 1, killCount: 1, sizeBytes: 32 * mebibyte, timeoutMs: 180_000 },
   long: {
     upCount: 50,
     downCount: 50,
