@@ -47,7 +47,9 @@ describe(`a package on its way to another site (seed ${testSeed})`, function () 
   let sourceCount = 0;
 
   before(async () => {
-    network = await HierarchyNetwork.start({ sites, links: ['PS1'] });
+    // A send waits for its site to come back, which dials again after each cut: soon, so that cuts are many.
+    const site = { replication: { retryDelayMsMax: 1_000 } };
+    network = await HierarchyNetwork.start({ sites, links: ['PS1'], site });
     central = await network.administrator('CS1');
     primary = await network.administrator('PS1');
   });
