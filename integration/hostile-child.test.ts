@@ -25,9 +25,9 @@ const stallMs = 2_000;
 const unacknowledgedMax = 4;
 /** For how long what was sent is read. */
 const readMs = 300;
-const { messageCount, streamCount, endlessMs } = byScale({
-  short: { messageCount: 50_000, streamCount: 50, endlessMs: 2_000 },
-  long: { messageCount: 3_000_000, streamCount: 90, endlessMs: 120_000 },
+const { messageCount, streamCount, endlessMs, timeoutMs } = byScale({
+  short: { messageCount: 50_000, streamCount: 50, endlessMs: 2_000, timeoutMs: 120_000 },
+  long: { messageCount: 500_000, streamCount: 90, endlessMs: 60_000, timeoutMs: 600_000 },
 });
 const deadlineMs = 20_000;
 
@@ -39,7 +39,7 @@ const sites: readonly SiteOfTest[] = [
 const stolen = 'PS2';
 
 describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, SEC-4)', function () {
-  this.timeout(120_000);
+  this.timeout(timeoutMs);
   let network: HierarchyNetwork;
   let admin: AdminChannel;
   let central: Administrator;

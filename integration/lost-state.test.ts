@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Administrator } from './administrator.ts';
 import { storesOnlyWhatIsUsed } from './library-files.ts';
 import { Network } from './network.ts';
-import { extractPackage, runWaybill } from './programs.ts';
+import { extractPackage, programs, runProgram, runWaybill } from './programs.ts';
 import { writeFiles, writeNoise } from './source-files.ts';
 import { type StateDamage, stateDamages } from './state-damage.ts';
 import { isLong } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const dpId = 'PS1DP1';
+const client = { kind: 'client', name: 'pc1' } as const;
 const swept = { unreferencedGraceMs: 0, sweepIntervalMs: 1_000 };
 
 async function makeSource(network: Network): Promise<string> {
@@ -45,15 +46,33 @@ describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', ()
   let network: Network;
   let administrator: Administrator;
   let source: string;
+  let firstId: string;
 
   before(async () => {
-    network = await Network.start({ distributionPoints: [dpId], dp: swept });
+    network = await Network.start({
+      distributionPoints: [dpId],
+      clients: [client.name],
+      dp: swept,
+    });
     administrator = await Administrator.of(network);
     source = await makeSource(network);
-    await administrator.install(await administrator.create(source), dpId);
+    firstId = await administrator.create(source);
+    await administrator.install(firstId, dpId);
   });
 
   after(() => network.stop());
+
+  /** Somebody else gets the package from the agent itself, the only one that has it. */
+  async function isFetched(packageId: string): Promise<void> {
+    const out = join(network.directory, 'got');
+    const { caFile, certificateFile, keyFile } = network.certificateFiles(client);
+    const credentials = ['--ca', caFile, '--cert', certificateFile, '--key', keyFile];
+    const words = ['get', packageId, '--out', out, '--server', network.site.address];
+    const { exitCode, stderr } = await runProgram(programs.waybill, [...words, ...credentials]);
+    assert.equal(exitCode, 0, stderr);
+    assert.equal(await treeDifference(source, out), '');
+    await rm(out, { recursive: true });
+  }
 
   for (const damage of damages) {
     it(`${damage.name}: it says so, serves on, and nothing is sent again`, async () => {
@@ -65,6 +84,7 @@ describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', ()
       } else if (damage.name === 'deleted') {
         assert.match(logged, /Index of the library rebuilt/);
       }
+      await isFetched(firstId);
       // Another package of the same files: whether they are sent tells whether they are known.
       const packageId = await administrator.create(source);
       const job = await administrator.install(packageId, dpId);
@@ -73,7 +93,7 @@ describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', ()
       for (const { packageId: one } of await administrator.packages()) {
         const extracted = await extractPackage(network, dpId, one);
         assert.equal(await treeDifference(source, extracted), '');
-        if (one !== 'PS100001') await administrator.delete(one);
+        if (one !== firstId) await administrator.delete(one);
       }
     });
   }

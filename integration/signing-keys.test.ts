@@ -14,7 +14,10 @@ import { byScale } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mebibyte = 1024 * 1024;
-const largeBytes = byScale({ short: 48 * mebibyte, long: 1024 * mebibyte });
+const { largeBytes, timeoutMs } = byScale({
+  short: { largeBytes: 48 * mebibyte, timeoutMs: 180_000 },
+  long: { largeBytes: 1024 * mebibyte, timeoutMs: 900_000 },
+});
 
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
@@ -28,7 +31,7 @@ interface Published {
 }
 
 describe('the signing key of a site that changes (REP-6, REP-7, SEC-1)', function () {
-  this.timeout(180_000);
+  this.timeout(timeoutMs);
   let network: HierarchyNetwork;
   let central: Administrator;
   let primary: Administrator;
