@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SeededRandom } from '../shared/testing/seeded-random.ts';
 import type { Administrator } from './administrator.ts';
@@ -70,6 +71,8 @@ describe(`a package on its way to another site (seed ${testSeed})`, function () 
     const name = `extracted-${packageId}`;
     const extracted = await extractPackage(network, dpId, packageId, name);
     assert.equal(await treeDifference(source, extracted), '');
+    // Fifty of them would fill a disk.
+    for (const tree of [source, extracted]) await rm(tree, { recursive: true });
     const stored = (await primary.messages({ packageId })).filter((one) => one.messageId === 4400);
     assert.equal(stored.length, 1, 'taken into the library once');
   }
