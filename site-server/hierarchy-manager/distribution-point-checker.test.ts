@@ -80,6 +80,19 @@ describe('Distribution point checker', () => {
     assert.equal(machine.checkedDpIds.length, 2);
   });
 
+  it('goes on for those who still wait when one wants it no more, whose check it was', async () => {
+    machine.answers.set('DP1', 'silent');
+    const controller = new AbortController();
+    const [first, second] = [controller.signal, signal].map((one) =>
+      site.checker.checkForJob(dp, one),
+    );
+    controller.abort();
+    await assert.rejects(first ?? assert.fail(), { name: 'AbortError' });
+    await machine.clock.advance(5_000);
+    assert.match((await second)?.failure?.reason ?? '', /within 5000 ms/);
+    assert.equal(machine.checkedDpIds.length, 1);
+  });
+
   it('takes the word of a failure for ten seconds, unless the DP is back or has moved', async () => {
     machine.answers.set('DP1', 'unreachable');
     const fails = async (of = dp) =>

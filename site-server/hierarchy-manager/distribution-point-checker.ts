@@ -13,6 +13,7 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { SharedMakings } from '../../shared/runtime/shared-makings.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
 /**
@@ -63,7 +64,7 @@ interface KnownFailure {
 export class DistributionPointChecker {
   readonly #components: DistributionPointCheckerComponents;
   readonly #config: DistributionPointCheckerConfig;
-  readonly #running = new Map<string, Promise<CheckedDistributionPoint>>();
+  readonly #running = new SharedMakings<CheckedDistributionPoint>();
   readonly #failures = new Map<string, KnownFailure>();
 
   constructor(
@@ -75,8 +76,8 @@ export class DistributionPointChecker {
   }
 
   /**
-   * Checks before a job: shares a check of the DP that runs already, and takes the word of one
-   * that failed a moment ago.
+   * Checks before a job: shares a check of the DP that runs already, which goes on while anybody waits
+   * for it, and takes the word of one that failed a moment ago.
    *
    * @throws AbortError when the signal fires
    */
@@ -87,14 +88,8 @@ export class DistributionPointChecker {
     const { dpId, address } = distributionPoint;
     const failure = this.#failures.get(dpId);
     if (failure?.address === address && (await this.#holds(failure))) return failure.checked;
-    const key = `${dpId}@${address}`;
-    const running = this.#running.get(key) ?? this.check(distributionPoint, signal);
-    this.#running.set(key, running);
-    try {
-      return await running;
-    } finally {
-      if (this.#running.get(key) === running) this.#running.delete(key);
-    }
+    const check = (shared: AbortSignal) => this.check(distributionPoint, shared);
+    return this.#running.run({ key: `${dpId}@${address}` }, check, signal);
   }
 
   /**

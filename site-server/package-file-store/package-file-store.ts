@@ -11,9 +11,9 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { SharedMakings } from '../../shared/runtime/shared-makings.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
-import { SharedMakings } from './shared-makings.ts';
 
 /** Which package file: the same for all sites that hold the same version. */
 export interface PackageFileOrder {

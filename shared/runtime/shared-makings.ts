@@ -1,5 +1,12 @@
-import type { Priority } from '../../shared/domain/package.ts';
-import { AbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
+import type { Priority } from '../domain/package.ts';
+import { AbortError, throwIfAborted } from './abort-error.ts';
+
+/** What is made, and when its turn comes. */
+export interface MakingKey {
+  readonly key: string;
+  /** @default the highest */
+  readonly priority?: Priority;
+}
 
 interface Making<T> {
   readonly priority: Priority;
@@ -16,7 +23,7 @@ export class SharedMakings<T> {
   readonly #waiting: Making<T>[] = [];
   #runningCount = 0;
 
-  constructor(makingsMax: number) {
+  constructor(makingsMax = Number.POSITIVE_INFINITY) {
     this.#makingsMax = makingsMax;
   }
 
@@ -26,7 +33,7 @@ export class SharedMakings<T> {
    * @throws AbortError as soon as `signal` fires; the work goes on while anybody else waits for it
    */
   async run(
-    of: { readonly key: string; readonly priority: Priority },
+    of: MakingKey,
     work: (signal: AbortSignal) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
@@ -55,10 +62,7 @@ export class SharedMakings<T> {
     await Promise.allSettled(makings.map(([, { ended }]) => ended));
   }
 
-  #add(
-    { key, priority }: { readonly key: string; readonly priority: Priority },
-    work: (signal: AbortSignal) => Promise<T>,
-  ): Making<T> {
+  #add({ key, priority = 1 }: MakingKey, work: (signal: AbortSignal) => Promise<T>): Making<T> {
     const abort = new AbortController();
     let begin = () => {};
     const begun = new Promise<void>((resolve) => {
