@@ -18,6 +18,11 @@ export interface AuditEvent {
    * failed in a way that says not what an administrator has changed by then.
    */
   readonly isOnce?: true;
+  /**
+   * Who refused what this site asked: its identity. Such records share what there is room for by it,
+   * not by the caller, who is always this site. It does not stand in the record.
+   */
+  readonly refusedBy?: string;
 }
 
 /** The caller of a connection whose certificate names nobody. */

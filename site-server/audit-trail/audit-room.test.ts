@@ -68,6 +68,23 @@ describe('room of the audit trail', () => {
     }
   });
 
+  it('of what others refused of this site is shared by who refused it, which no record says', () => {
+    const own = 'waybill://site/CS1';
+    const refusal = (siteCode: string) => ({
+      ...event(own),
+      refusedBy: `waybill://site/${siteCode}`,
+    });
+    assert.equal(
+      taken(100, () => refusal('PS1')),
+      5,
+    );
+    const word = room.wordOn(refusal('PS2'), 0);
+    assert.deepEqual(word, {
+      isTaken: true,
+      event: { ...event(own), detail: 'd; 95 more were not recorded' },
+    });
+  });
+
   it('is not taken from one kind by another', () => {
     taken(100, (index) => event('unauthenticated', 'X', `10.0.0.${index}`));
     taken(100, (index) => event(dp(`D${index}`)));

@@ -13,7 +13,10 @@ export interface AuditShare {
 export interface AuditRoomConfig {
   /** What was refused: to those without a certificate, to peers and to administrators, to each of the three. */
   readonly refused: AuditShare;
-  /** The same of one caller; of those without a certificate, of one address. */
+  /**
+   * The same of one caller; of those without a certificate, of one address; of what others refused of
+   * this site, of one of them.
+   */
   readonly refusedOfOne: AuditShare;
   /** What machines did: renewed, instructed, enrolled again. */
   readonly done: AuditShare;
@@ -57,9 +60,10 @@ export class AuditRoom {
   }
 
   /** @param nowMs by a clock that is never set */
-  wordOn({ isOnce, ...event }: AuditEvent, nowMs: number): AuditWord {
+  wordOn({ isOnce, refusedBy, ...event }: AuditEvent, nowMs: number): AuditWord {
     const kind = isOnce ? undefined : kindOf(event);
-    return kind ? this.#recordsOf(kind, nowMs).wordOn(event, nowMs) : { isTaken: true, event };
+    if (!kind) return { isTaken: true, event };
+    return this.#recordsOf(kind, nowMs).wordOn(event, refusedBy ?? answerableFor(event), nowMs);
   }
 
   #recordsOf(kind: Kind, nowMs: number): KindOfRecords {
@@ -89,9 +93,9 @@ class KindOfRecords {
     this.#forgotAtMs = nowMs;
   }
 
-  wordOn(event: AuditEvent, nowMs: number): AuditWord {
+  /** @param of whose allowance it takes from */
+  wordOn(event: AuditEvent, of: string, nowMs: number): AuditWord {
     this.#forget(nowMs);
-    const of = event.caller === unauthenticated ? addressGroupOf(event.address) : event.caller;
     const one = this.#ones.get(of) ?? allowanceOf(this.#oneShare, nowMs);
     if (this.#all.isUsedUp(nowMs) || one.isUsedUp(nowMs)) return this.#leaveOut(nowMs);
     this.#all.take(1, nowMs);
@@ -118,6 +122,10 @@ class KindOfRecords {
 
 function allowanceOf({ burst, perDay }: AuditShare, nowMs: number): Allowance {
   return new Allowance({ burst, perSecond: (perDay * 1_000) / dayMs }, nowMs);
+}
+
+function answerableFor({ caller, address }: AuditEvent): string {
+  return caller === unauthenticated ? addressGroupOf(address) : caller;
 }
 
 /** Undefined: it always has a record. */

@@ -69,6 +69,7 @@ describe('FailedSends', () => {
       ]),
       [['waybill://site/CS1', 'a:1', 'send', 'INSTRUCTION_REFUSED']],
     );
+    assert.equal(machine.audited[0]?.refusedBy, 'waybill://site/PS1');
     assert.match(
       machine.audited[0]?.detail ?? '',
       /PS1 refused \d+CS1, package CS100001 version 1: .*for now/,

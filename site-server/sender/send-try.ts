@@ -89,7 +89,9 @@ export class SendTry {
     const caller = toIdentityUri({ kind: 'site', siteCode });
     const what = `${requestId}, package ${packageId} version ${sourceVersion}`;
     const detail = `site ${destinationSiteCode} refused ${what}: ${message}`;
-    this.#needs.auditTrail.record({ caller, address, method: 'send', result: code, detail });
+    const refusedBy = toIdentityUri({ kind: 'site', siteCode: destinationSiteCode });
+    const event = { caller, address, method: 'send', result: code, detail };
+    this.#needs.auditTrail.record({ ...event, refusedBy });
   }
 
   async #send(
