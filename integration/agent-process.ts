@@ -21,7 +21,7 @@ export class AgentProcess {
   #address: string | undefined;
 
   /**
-   * @param options.program built entry file, such as dist/dp-agent/main.js
+   * @param options.program built entry file, such as dist/programs/waybill-dp.js
    * @param options.logPath stdout and stderr are appended here
    * @param options.command what stands in front of the program, such as what runs it on another host
    * @param options.node the Node that runs it; default: the one that runs this

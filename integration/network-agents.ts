@@ -1,7 +1,6 @@
 /** What the agents of a test network have in common: certificates, folders, configuration files. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import {
   type DevelopmentCertificate,
@@ -11,8 +10,7 @@ import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity
 import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
 import { AgentProcess } from './agent-process.ts';
 import type { NetworkHost } from './network-hosts.ts';
-
-const dist = fileURLToPath(new URL('..', import.meta.url));
+import { programs } from './programs.ts';
 
 /** The administrator every network has. */
 export const adminIdentity = { kind: 'admin', role: 'full', name: 'admin' } as const;
@@ -63,8 +61,7 @@ export async function agentOf(
   const listen = host ? `${host.address}:8530` : '127.0.0.1:0';
   const config = { listen, dataDirectory, certificates, ...settings };
   await writeFile(configPath, stringify(config));
-  const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
-  const program = join(dist, role, 'main.js');
+  const program = identity.kind === 'site' ? programs.waybillSite : programs.waybillDp;
   const logPath = join(directory, `${name}.stdout.log`);
   const command = host?.command ?? [];
   return new AgentProcess({ name, program, configPath, logPath, command, environment });

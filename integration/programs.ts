@@ -8,9 +8,9 @@ const dist = fileURLToPath(new URL('..', import.meta.url));
 
 /** The built programs, as an installation has them. */
 export const programs = {
-  waybill: join(dist, 'site-server/admin-cli/main.js'),
-  waybillDp: join(dist, 'dp-agent/main.js'),
-  waybillSite: join(dist, 'site-server/main.js'),
+  waybill: join(dist, 'programs/waybill.js'),
+  waybillDp: join(dist, 'programs/waybill-dp.js'),
+  waybillSite: join(dist, 'programs/waybill-site.js'),
 } as const;
 
 /** After this a program of ours is killed: a test that hangs tells nothing. */

@@ -24,7 +24,7 @@ export interface AgentService {
 export const agentServices: readonly AgentService[] = [
   {
     name: 'waybill-site',
-    main: 'dist/site-server/main.js',
+    main: 'dist/programs/waybill-site.js',
     title: 'Waybill site server',
     configuration: '/etc/waybill/site.yaml',
     variable: 'WAYBILL_SITE_',
@@ -35,7 +35,7 @@ export const agentServices: readonly AgentService[] = [
   },
   {
     name: 'waybill-dp',
-    main: 'dist/dp-agent/main.js',
+    main: 'dist/programs/waybill-dp.js',
     title: 'Waybill distribution point',
     configuration: '/etc/waybill/dp.yaml',
     variable: 'WAYBILL_DP_',

@@ -14,8 +14,8 @@ import { PackagingFailure } from './packaging-failure.ts';
 /** Where Waybill lies on a machine. */
 export const programDirectory = '/usr/lib/waybill';
 
-/** Folders of built code that run in an installation. */
-const programFolders = ['dp-agent', 'shared', 'site-server'];
+/** Folders of built code that run in an installation: the programs, and what their threads load. */
+const programFolders = ['programs', 'shared', 'site-server'];
 
 export interface ProgramTree {
   readonly modules: readonly LockedModule[];

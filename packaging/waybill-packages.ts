@@ -64,7 +64,7 @@ async function programPackage(
   const machine = { version, machine: { platform, arch } };
   const { modules, binaries } = await layOutPrograms(repository, programs, machine);
   const copyright = copyrightText(modules, request.epochSeconds);
-  await writeProgram(directory, 'waybill', 'dist/site-server/admin-cli/main.js');
+  await writeProgram(directory, 'waybill', 'dist/programs/waybill.js');
   await write(
     directory,
     '/usr/share/bash-completion/completions/waybill',
@@ -125,7 +125,7 @@ async function writeProgram(directory: string, name: string, main: string): Prom
 
 /** The script that the shell completes words with, as the program itself prints it. */
 async function completion(programs: string): Promise<string> {
-  const main = join(programs, 'dist/site-server/admin-cli/main.js');
+  const main = join(programs, 'dist/programs/waybill.js');
   const environment = { PATH: '/usr/bin:/bin', SHELL: '/bin/bash', HOME: '/nonexistent' };
   const options = { env: environment };
   const { stdout } = await promisify(execFile)(process.execPath, [main, 'completion'], options);

@@ -2,10 +2,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import type { PeerCredentialFiles } from '../../shared/rpc/peer-credentials.ts';
-
-const program = fileURLToPath(new URL('../../site-server/admin-cli/main.js', import.meta.url));
+import { programs } from '../programs.ts';
 
 /** How a run of `waybill` ended. */
 export interface WaybillResult {
@@ -22,7 +20,7 @@ export class WaybillProcess {
   constructor(args: readonly string[], files: PeerCredentialFiles) {
     const { caFile, certificateFile, keyFile } = files;
     const identity = ['--ca', caFile, '--cert', certificateFile, '--key', keyFile];
-    this.#child = spawn(process.execPath, [program, ...args, ...identity], {
+    this.#child = spawn(process.execPath, [programs.waybill, ...args, ...identity], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {},
     });

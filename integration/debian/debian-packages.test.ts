@@ -117,7 +117,8 @@ describe('Debian packages', function () {
   it('bring every module that a file of the programs names', async () => {
     const dist = join(root, 'usr/lib/waybill/dist');
     const files = (await filesBelow(dist)).filter(
-      (path) => !/(^|[-/])(main|worker)\.js$/.test(path),
+      // Those would run.
+      (path) => !/(^|[-/])(main|worker)\.js$|\/programs\//.test(path),
     );
     assert(files.length > 300, `${files.length} files`);
     const script = files.map((path) => `await import(${JSON.stringify(path)});`).join('\n');
@@ -127,7 +128,7 @@ describe('Debian packages', function () {
   });
 
   it('bring all that the programs need', async () => {
-    const main = (program: string) => join(root, 'usr/lib/waybill/dist', program, 'main.js');
+    const main = (program: string) => join(root, 'usr/lib/waybill/dist/programs', `${program}.js`);
     const certificates = await Certificates.issue(directory.join('certs'), [
       ...[{ kind: 'site', siteCode: 'PS1' } as const, dpIdentity('PS1DP1'), adminIdentity],
     ]);
@@ -155,12 +156,12 @@ describe('Debian packages', function () {
       return agent.address;
     };
     try {
-      const server = await startAgent('PS1', 'site-server', { siteCode: 'PS1' });
-      const dp = await startAgent('PS1DP1', 'dp-agent', { siteCode: 'PS1', dpId: 'PS1DP1' });
+      const server = await startAgent('PS1', 'waybill-site', { siteCode: 'PS1' });
+      const dp = await startAgent('PS1DP1', 'waybill-dp', { siteCode: 'PS1', dpId: 'PS1DP1' });
       const { caFile, certificateFile, keyFile } = certificates.filesOf(adminIdentity);
       const waybill = async (...words: string[]) => {
         const as = ['--ca', caFile, '--cert', certificateFile, '--key', keyFile];
-        const program = main('site-server/admin-cli');
+        const program = main('waybill');
         await run(node(), [program, ...words, '--server', server, ...as]);
       };
       const source = directory.join('source');
@@ -171,7 +172,7 @@ describe('Debian packages', function () {
       const out = directory.join('out');
       const config = directory.join('PS1DP1.yaml');
       await run(node(), [
-        main('dp-agent'),
+        main('waybill-dp'),
         'extract',
         'PS100001',
         '--config',
