@@ -28,14 +28,13 @@ const placesKept: Plugin = {
   setup({ onLoad }) {
     onLoad({ filter: /\.[cm]?js$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
-      const place = `new URL(${JSON.stringify(relative(target, path))}, bundleUrl).href`;
+      const place = `new URL(${JSON.stringify(relative(target, path))}, bundle_url).href`;
       if (text.includes('import.meta.url')) {
         return { contents: text.replaceAll('import.meta.url', place) };
       }
       const isAsked = /\b__dirname\b/.test(text) && !/\bconst __dirname\b/.test(text);
-      return isAsked
-        ? { contents: `const __dirname = directoryOf(pathOf(${place}));${text}` }
-        : undefined;
+      const directory = `bundle_dirname(bundle_fileURLToPath(${place}))`;
+      return isAsked ? { contents: `const __dirname = ${directory};${text}` } : undefined;
     });
   },
 };
@@ -51,13 +50,14 @@ await build({
   external: apart,
   plugins: [placesKept],
   logLevel: 'warning',
+  // Names that no module has: a bundle is one scope.
   banner: {
     js: [
-      "import { createRequire as bundleRequire } from 'node:module';",
-      "import { dirname as directoryOf } from 'node:path';",
-      "import { fileURLToPath as pathOf } from 'node:url';",
-      'const bundleUrl = import.meta.url;',
-      'const require = bundleRequire(bundleUrl);',
+      "import { createRequire as bundle_createRequire } from 'node:module';",
+      "import { dirname as bundle_dirname } from 'node:path';",
+      "import { fileURLToPath as bundle_fileURLToPath } from 'node:url';",
+      'const bundle_url = import.meta.url;',
+      'const require = bundle_createRequire(bundle_url);',
     ].join('\n'),
   },
 });
