@@ -1,6 +1,6 @@
 import { CancelPlaces, isCancel } from './cancel-places.ts';
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
-import { heedsWindow, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { heedsWindow, isOpen, isRunning, isWaiting, isWithPullDp } from './distribution-job.ts';
 import { JobList } from './job-list.ts';
 import { compareJobs } from './job-order.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
@@ -280,11 +280,6 @@ function kindOf(job: DistributionJob, isPull: boolean): JobKind {
 /** What its row says it waits for until its time; an hour of its DP has no such time. */
 function reasonUntilDue({ waitingReason = 'retry-at' }: DistributionJob): WaitingReason {
   return waitingReason === 'window-closed' ? 'retry-at' : waitingReason;
-}
-
-/** Whether it waits here: it does not run, and no pull DP has it. */
-function isWaiting(job: DistributionJob): boolean {
-  return !isRunning(job) && !isWithPullDp(job);
 }
 
 /** A place behind all jobs that are due at a time. */

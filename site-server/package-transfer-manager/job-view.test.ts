@@ -137,6 +137,17 @@ describe('job view', () => {
     assert.deepEqual([second?.waitingReason, second?.queuePlace], ['slot', 4]);
   });
 
+  it('says no reason of the queue, which may lag, of a job that runs', async () => {
+    await addJobs({});
+    await start(1);
+    waiting.set(1, { place: 1, waitingReason: 'disk-full-at-dp' });
+    const [job] = await collect(view.list(all));
+    assert.deepEqual(
+      [job?.state, job?.waitingReason, job?.queuePlace],
+      ['JOB_STATE_STARTED', '', 0],
+    );
+  });
+
   it('says why no job is begun at all, of jobs that do not run', async () => {
     await addJobs({ dpId: 'A', reason: 'its own' }, { dpId: 'B' });
     holdReason = 'the disk of the site is full';

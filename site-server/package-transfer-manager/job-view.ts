@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type DistributionJob,
+  isWaiting,
   isWithPullDp,
   type JobAction,
   type JobState,
@@ -152,7 +153,9 @@ export class JobView {
     const { transfers } = this.#needs;
     const progress = transfers.progressOf(job.jobSerial);
     const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
-    const place = job.endedAtMs === 0 ? transfers.placeOf(job.jobSerial) : undefined;
+    // The queue may know of the job what came before or after this: who runs here waits for nothing.
+    const isQueued = job.endedAtMs === 0 && isWaiting(job);
+    const place = isQueued ? transfers.placeOf(job.jobSerial) : undefined;
     const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
     const message = toJobMessage(told, place);
     if (isWithPullDp(job))
