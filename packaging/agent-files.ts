@@ -5,8 +5,6 @@ import { join } from 'node:path';
 export interface AgentService {
   /** Of the package, the program, the service and its user. */
   readonly name: 'waybill-site' | 'waybill-dp';
-  /** The program, seen from the directory of the programs. */
-  readonly main: string;
   readonly title: string;
   readonly configuration: string;
   /** What begins the names of its variables. */
@@ -24,7 +22,6 @@ export interface AgentService {
 export const agentServices: readonly AgentService[] = [
   {
     name: 'waybill-site',
-    main: 'dist/programs/waybill-site.js',
     title: 'Waybill site server',
     configuration: '/etc/waybill/site.yaml',
     variable: 'WAYBILL_SITE_',
@@ -35,7 +32,6 @@ export const agentServices: readonly AgentService[] = [
   },
   {
     name: 'waybill-dp',
-    main: 'dist/programs/waybill-dp.js',
     title: 'Waybill distribution point',
     configuration: '/etc/waybill/dp.yaml',
     variable: 'WAYBILL_DP_',

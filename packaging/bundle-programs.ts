@@ -1,11 +1,11 @@
 /**
- * Puts each program into one file, dist/programs/NAME.js: of some 1,500 modules that load one by one the
- * start of a program would take twice as long. Run by `npm run build`.
+ * Puts each program into one file, dist/programs/NAME.js. Loaded one by one, its more than a thousand modules
+ * take twice as long to start. Part of `npm run build`; ARCHITECTURE.md, 2.1, says what a module has to heed.
  */
-import { readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type OutputFile, type Plugin } from 'esbuild';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const target = join(repository, 'dist/programs');
@@ -16,8 +16,16 @@ const programs = {
   'waybill-dp': 'dist/dp-agent/main.js',
 };
 
-/** Modules with machine code find it from where they lie. */
-const apart = ['level', '@cloudpss/zstd', '@napi-rs/blake-hash', 'blake3'];
+/** Machine code is found from where its module lies. */
+const apart = ['level', '@napi-rs/blake-hash', 'blake3', '@cloudpss/zstd'];
+
+/** What an installation has besides the bundles (`program-tree.ts`). */
+const installed = /^(node_modules|dist\/(shared|site-server))\//;
+
+/** Would give the place of the bundle instead of the module's own. */
+const misleading = /\bimport\.meta\.(dirname|filename|resolve)\b|\b__filename\b/;
+/** It asks only for what is not used here: settings in package.json that extend others, translations. */
+const harmless = 'node_modules/yargs/';
 
 /**
  * A module finds the files it comes with, such as protos, and its threads from where it lies: it is told that
@@ -28,36 +36,60 @@ const placesKept: Plugin = {
   setup({ onLoad }) {
     onLoad({ filter: /\.[cm]?js$/ }, async ({ path }) => {
       const text = await readFile(path, 'utf8');
-      const place = `new URL(${JSON.stringify(relative(target, path))}, bundle_url).href`;
-      if (text.includes('import.meta.url')) {
-        return { contents: text.replaceAll('import.meta.url', place) };
-      }
-      const isAsked = /\b__dirname\b/.test(text) && !/\bconst __dirname\b/.test(text);
+      const module = relative(repository, path);
+      if (misleading.test(text) && !module.startsWith(harmless))
+        throw new Error(misledText(module));
+      const isModule = text.includes('import.meta.url');
+      const asksDirectory = /\b__dirname\b/.test(text) && !/\bconst __dirname\b/.test(text);
+      if (!isModule && !asksDirectory) return undefined;
+      if (!installed.test(module)) throw new Error(`${module}: no place an installation has`);
+      const place = `new bundle_URL(${JSON.stringify(relative(target, path))}, bundle_url).href`;
+      if (isModule) return { contents: text.replaceAll('import.meta.url', place) };
       const directory = `bundle_dirname(bundle_fileURLToPath(${place}))`;
-      return isAsked ? { contents: `const __dirname = ${directory};${text}` } : undefined;
+      return { contents: `const __dirname = ${directory};${text}` };
     });
   },
 };
 
-await build({
+function misledText(module: string): string {
+  return `${module}: expected import.meta.url or __dirname, which alone keep their meaning in a bundle`;
+}
+
+const { outputFiles, warnings } = await build({
   absWorkingDir: repository,
   entryPoints: programs,
   outdir: target,
   bundle: true,
+  write: false,
   platform: 'node',
   format: 'esm',
   target: 'node20',
   external: apart,
+  // The X.509 library and the log tell classes by their names.
+  keepNames: true,
+  preserveSymlinks: true,
   plugins: [placesKept],
-  logLevel: 'warning',
-  // Names that no module has: a bundle is one scope.
+  // Names that no module has, since esbuild does not know of them.
   banner: {
     js: [
       "import { createRequire as bundle_createRequire } from 'node:module';",
       "import { dirname as bundle_dirname } from 'node:path';",
-      "import { fileURLToPath as bundle_fileURLToPath } from 'node:url';",
+      "import { fileURLToPath as bundle_fileURLToPath, URL as bundle_URL } from 'node:url';",
       'const bundle_url = import.meta.url;',
       'const require = bundle_createRequire(bundle_url);',
     ].join('\n'),
   },
 });
+if (warnings.length > 0) process.exit(1);
+await mkdir(target, { recursive: true });
+await Promise.all(outputFiles.map(put));
+
+/** Whole at every moment: programs may be started while others build. */
+async function put({ path, contents }: OutputFile): Promise<void> {
+  const before = await readFile(path).catch(() => undefined);
+  if (before?.equals(contents)) return;
+  const made = `${path}.${process.pid}`;
+  await writeFile(made, contents);
+  await chmod(made, 0o755);
+  await rename(made, path);
+}

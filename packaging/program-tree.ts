@@ -14,7 +14,10 @@ import { PackagingFailure } from './packaging-failure.ts';
 /** Where Waybill lies on a machine. */
 export const programDirectory = '/usr/lib/waybill';
 
-/** Folders of built code that run in an installation: the programs, and what their threads load. */
+/** The file of a program, seen from there: see `bundle-programs.ts`. */
+export const programFile = (name: string) => `dist/programs/${name}.js`;
+
+/** Folders of built code in an installation: the programs, and those in which their threads find theirs. */
 const programFolders = ['programs', 'shared', 'site-server'];
 
 export interface ProgramTree {

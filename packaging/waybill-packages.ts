@@ -9,7 +9,7 @@ import { type ControlFields, changelogText } from './control-text.ts';
 import { copyrightText } from './copyright-text.ts';
 import { type PackageContents, writePackage } from './debian-package.ts';
 import { libraryPackages, nodeLicense } from './node-runtime.ts';
-import { copyFiles, layOutPrograms, programDirectory } from './program-tree.ts';
+import { copyFiles, layOutPrograms, programDirectory, programFile } from './program-tree.ts';
 import { runTool } from './run-tool.ts';
 
 export interface PackagingRequest {
@@ -64,7 +64,7 @@ async function programPackage(
   const machine = { version, machine: { platform, arch } };
   const { modules, binaries } = await layOutPrograms(repository, programs, machine);
   const copyright = copyrightText(modules, request.epochSeconds);
-  await writeProgram(directory, 'waybill', 'dist/programs/waybill.js');
+  await writeProgram(directory, 'waybill');
   await write(
     directory,
     '/usr/share/bash-completion/completions/waybill',
@@ -94,11 +94,11 @@ async function programPackage(
 }
 
 async function agentPackage(service: AgentService, common: Common): Promise<PackageContents> {
-  const { name, title, main } = service;
+  const { name, title } = service;
   const { repository, version } = common.request;
   const directory = join(common.ground, name);
   const files = await agentFiles(join(repository, 'packaging/debian'), service);
-  await writeProgram(directory, name, main);
+  await writeProgram(directory, name);
   await write(directory, `/usr/lib/systemd/system/${name}.service`, files.unit);
   await write(directory, `/usr/lib/sysusers.d/${name}.conf`, files.sysusers);
   await write(directory, `/etc/default/${name}`, files.defaults);
@@ -118,14 +118,14 @@ async function agentPackage(service: AgentService, common: Common): Promise<Pack
 }
 
 /** A program in the search path: the file that is run by the Node that was brought along. */
-async function writeProgram(directory: string, name: string, main: string): Promise<void> {
-  const line = `exec ${programDirectory}/bin/node ${programDirectory}/${main} "$@"`;
+async function writeProgram(directory: string, name: string): Promise<void> {
+  const line = `exec ${programDirectory}/bin/node ${programDirectory}/${programFile(name)} "$@"`;
   await write(directory, `/usr/bin/${name}`, `#!/bin/sh\n${line}\n`);
 }
 
 /** The script that the shell completes words with, as the program itself prints it. */
 async function completion(programs: string): Promise<string> {
-  const main = join(programs, 'dist/programs/waybill.js');
+  const main = join(programs, programFile('waybill'));
   const environment = { PATH: '/usr/bin:/bin', SHELL: '/bin/bash', HOME: '/nonexistent' };
   const options = { env: environment };
   const { stdout } = await promisify(execFile)(process.execPath, [main, 'completion'], options);

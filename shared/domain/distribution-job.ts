@@ -150,9 +150,9 @@ export function isWithPullDp(job: DistributionJob): boolean {
   return job.sendAction !== undefined && isOpen(job);
 }
 
-/** Whether an open job waits at its site: it does not run, and no pull DP has it. */
+/** Whether the job waits at its site: it has not ended, does not run, and no pull DP has it. */
 export function isWaiting(job: DistributionJob): boolean {
-  return !isRunning(job) && !isWithPullDp(job);
+  return isOpen(job) && !isRunning(job) && !isWithPullDp(job);
 }
 
 /** The job in its next state; a move that is not in the table is a bug and throws. */

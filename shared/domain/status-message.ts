@@ -280,7 +280,7 @@ export const statusMessageKinds = {
   9060: {
     component: 'SMS_SITE_COMPONENT_MANAGER',
     severity: 'warning',
-    text: 'There are more calls of %1, from %2, than the audit trail has room for: some of their kind are only counted.',
+    text: 'There is more to record of %1, at %2, than the audit trail has room for: some of its kind is only counted.',
   },
   9061: {
     component: 'SMS_SITE_COMPONENT_MANAGER',

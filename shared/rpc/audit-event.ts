@@ -19,8 +19,8 @@ export interface AuditEvent {
    */
   readonly isOnce?: true;
   /**
-   * Who refused what this site asked: its identity. Such records share what there is room for by it,
-   * not by the caller, who is always this site. It does not stand in the record.
+   * Who refused what this site asked: its identity. It has room of its own for such records, since the
+   * caller is always this site. It does not stand in the record.
    */
   readonly refusedBy?: string;
 }

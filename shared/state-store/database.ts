@@ -1,4 +1,5 @@
-import { Level } from 'level';
+import type { Level } from 'level';
+import { loadLevel } from './level.ts';
 import { diskFullError } from './level-error.ts';
 
 /** A row with its whole key and its text. */
@@ -50,7 +51,7 @@ export class Database {
 
   /** @throws what LevelDB throws; DISK_FULL when there is no room to open it */
   static async open(directory: string): Promise<Database> {
-    const level = new Level(directory);
+    const level = new (await loadLevel())(directory);
     try {
       await level.open();
     } catch (error) {

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Level } from 'level';
+import type { Level } from 'level';
 import { WaybillError } from '../domain/errors.ts';
+import { loadLevel } from './level.ts';
 import { diskFullError, levelErrorCode } from './level-error.ts';
 
 /** What is there is written over, and never through a link to elsewhere. */
@@ -24,7 +25,7 @@ export class DirectoryLock {
   static async take(storeDirectory: string): Promise<DirectoryLock> {
     const directory = `${storeDirectory}.lock`;
     await mkdir(directory, { recursive: true });
-    const level = new Level(directory);
+    const level = new (await loadLevel())(directory);
     try {
       await openLock(level);
     } catch (error) {

@@ -1,6 +1,6 @@
 import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Level } from 'level';
+import { loadLevel } from './level.ts';
 import { diskFullError, levelErrorCode } from './level-error.ts';
 import { readLog, toLog } from './level-format/log-file.ts';
 import { checkTable } from './level-format/table-file.ts';
@@ -129,7 +129,8 @@ async function writeDurably(path: string, bytes: Buffer): Promise<void> {
 
 async function repair(copy: string): Promise<void> {
   // `level` types itself for browsers too, which have no repair.
-  await (Level as unknown as { repair(location: string): Promise<void> }).repair(copy);
+  const level = (await loadLevel()) as unknown as { repair(location: string): Promise<void> };
+  await level.repair(copy);
   // What LevelDB could not use; the damaged store has it too.
   await rm(join(copy, 'lost'), { recursive: true, force: true });
 }

@@ -27,7 +27,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   timeZone: undefined,
   version: agentVersion(),
   question: process.stdin.isTTY && process.stdout.isTTY ? ask : undefined,
-  // Loaded only now: help and completion need no gRPC, and come in a third of the time.
+  // Loaded only now: help and completion need no gRPC, and come sooner without.
   connect: async (flags, surroundings) =>
     (await import('./connection.ts')).connect(flags, surroundings),
   enrollHere: async (enrollment, surroundings) =>

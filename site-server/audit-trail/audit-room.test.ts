@@ -68,7 +68,7 @@ describe('room of the audit trail', () => {
     }
   });
 
-  it('of what others refused of this site is shared by who refused it, which no record says', () => {
+  it('of what others refused of this site is of its own, shared by who refused, which no record says', () => {
     const own = 'waybill://site/CS1';
     const refusal = (siteCode: string) => ({
       ...event(own),
@@ -83,6 +83,16 @@ describe('room of the audit trail', () => {
       isTaken: true,
       event: { ...event(own), detail: 'd; 95 more were not recorded' },
     });
+    assert.equal(
+      taken(100, (index) => refusal(`S${index}`)),
+      4,
+      'of all who refuse',
+    );
+    assert.equal(
+      taken(100, () => event('waybill://site/PS1')),
+      5,
+      'what PS1 is refused here',
+    );
   });
 
   it('is not taken from one kind by another', () => {

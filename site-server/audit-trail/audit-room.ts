@@ -11,7 +11,10 @@ export interface AuditShare {
 
 /** What the audit trail has room for, besides what administrators did. */
 export interface AuditRoomConfig {
-  /** What was refused: to those without a certificate, to peers and to administrators, to each of the three. */
+  /**
+   * What was refused: to those without a certificate, to peers, to administrators, and by others to this
+   * site, of each of the four.
+   */
   readonly refused: AuditShare;
   /**
    * The same of one caller; of those without a certificate, of one address; of what others refused of
@@ -32,7 +35,12 @@ export const defaultAuditRoomConfig: AuditRoomConfig = {
 };
 
 /** Whose records share an allowance. */
-type Kind = 'strangers refused' | 'peers refused' | 'administrators refused' | 'machines done';
+type Kind =
+  | 'strangers refused'
+  | 'peers refused'
+  | 'administrators refused'
+  | 'sends refused'
+  | 'machines done';
 
 /** What is to be written of an event. */
 export type AuditWord =
@@ -61,7 +69,7 @@ export class AuditRoom {
 
   /** @param nowMs by a clock that is never set */
   wordOn({ isOnce, refusedBy, ...event }: AuditEvent, nowMs: number): AuditWord {
-    const kind = isOnce ? undefined : kindOf(event);
+    const kind = isOnce ? undefined : kindOf(event, refusedBy);
     if (!kind) return { isTaken: true, event };
     return this.#recordsOf(kind, nowMs).wordOn(event, refusedBy ?? answerableFor(event), nowMs);
   }
@@ -129,11 +137,12 @@ function answerableFor({ caller, address }: AuditEvent): string {
 }
 
 /** Undefined: it always has a record. */
-function kindOf({ caller, result }: AuditEvent): Kind | undefined {
+function kindOf({ caller, result }: AuditEvent, refusedBy: string | undefined): Kind | undefined {
   // Nobody: the trail itself.
   if (caller === '') return undefined;
   const isAdministrator = fromIdentityUri(caller)?.kind === 'admin';
   if (result === 'ok') return isAdministrator ? undefined : 'machines done';
+  if (refusedBy !== undefined) return 'sends refused';
   if (caller === unauthenticated) return 'strangers refused';
   return isAdministrator ? 'administrators refused' : 'peers refused';
 }

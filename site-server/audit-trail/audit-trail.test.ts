@@ -7,6 +7,7 @@ import {
 } from '../../shared/audit-chain/chain-check.ts';
 import type { AuditRecord } from '../../shared/domain/audit-record.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
@@ -14,7 +15,7 @@ import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
-import { type AuditEvent, AuditTrail } from './audit-trail.ts';
+import { AuditTrail } from './audit-trail.ts';
 
 describe('Audit trail', () => {
   let directory: TemporaryDirectory;
@@ -152,6 +153,18 @@ describe('Audit trail', () => {
         '9061 500 400',
       ]);
       assert.equal(messages.filter(({ messageId }) => messageId === 9060).length, 10);
+    });
+
+    it('tells who refuses what this site sends, not this site, when there is no room for it', async () => {
+      const status = await StatusManager.open({ store, clock, siteCode: 'PS1' });
+      const trail = await AuditTrail.open({ store, clock, logger: log.logger, status });
+      const caller = 'waybill://site/PS1';
+      const refusal = { caller, address: 'cs1:1', method: 'send', result: 'REFUSED', detail: '' };
+      const refusedBy = 'waybill://site/CS1';
+      for (let count = 0; count < 1_001; count++) trail.record({ ...refusal, refusedBy });
+      await trail.stop();
+      const [message] = await status.query({ countMax: 1 });
+      assert.deepEqual(message?.insertionStrings, [refusedBy, 'cs1:1']);
     });
 
     it('lets the oldest go when it is old enough', async () => {

@@ -5,6 +5,7 @@ import {
   noRecordHash,
 } from '../../shared/domain/audit-record.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -41,9 +42,6 @@ export const defaultAuditTrailConfig: AuditTrailConfig = {
   auditRecordsWaitingMax: 10_000,
 };
 
-/** Something that was called or refused, before it has a serial and a time. */
-export type AuditEvent = Omit<AuditRecord, 'serial' | 'timeMs' | 'previousHash' | 'hash'>;
-
 /** Which records are wanted; what is absent does not matter. */
 export interface AuditQuery {
   readonly sinceMs?: number;
@@ -66,7 +64,7 @@ const dayMs = 24 * 3_600_000;
 /** After damage, serials go on so far above those that are left: others may have been told of some that are gone. */
 const serialsAfterDamage = 10_000;
 
-type WaitingRecord = AuditEvent & Pick<AuditRecord, 'timeMs'>;
+type WaitingRecord = Omit<AuditRecord, 'serial' | 'previousHash' | 'hash'>;
 
 /**
  * Keeps who called what, with which result (ADM-5). The RPC server hands it every changing call and
@@ -143,7 +141,8 @@ export class AuditTrail implements Component {
     const word = this.#room.wordOn(event, this.#components.clock.monotonicMs());
     if (word.isTaken) this.#take(word.event);
     else if (word.isNews) {
-      this.#tell({ messageId: 9060, insertionStrings: [event.caller, event.address] });
+      const { caller, refusedBy = caller, address } = event;
+      this.#tell({ messageId: 9060, insertionStrings: [refusedBy, address] });
     }
   }
 

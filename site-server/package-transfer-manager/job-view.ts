@@ -153,9 +153,8 @@ export class JobView {
     const { transfers } = this.#needs;
     const progress = transfers.progressOf(job.jobSerial);
     const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
-    // The queue may know of the job what came before or after this: who runs here waits for nothing.
-    const isQueued = job.endedAtMs === 0 && isWaiting(job);
-    const place = isQueued ? transfers.placeOf(job.jobSerial) : undefined;
+    // The queue may be behind this, or ahead of it: what does not wait is told without its wait.
+    const place = isWaiting(job) ? transfers.placeOf(job.jobSerial) : undefined;
     const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
     const message = toJobMessage(told, place);
     if (isWithPullDp(job))

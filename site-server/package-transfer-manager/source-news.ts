@@ -100,7 +100,7 @@ export class SourceNews implements Component {
     if (packageIds.size === 0) return false;
     for (const packageId of packageIds) this.#toTell.add(packageId);
     this.#tellWake.wake();
-    await this.#lookAt(packageIds, isWaiting, ({ jobSerial }) => this.#makeDue(jobSerial));
+    await this.#lookAt(packageIds, lacksSource, ({ jobSerial }) => this.#makeDue(jobSerial));
     await this.#bestEffort({}, () =>
       store.write(
         taken.map((one) => notifier.handled(one)),
@@ -153,7 +153,7 @@ export class SourceNews implements Component {
   async #makeDue(jobSerial: number): Promise<void> {
     const { jobs, onDue } = this.#needs;
     const job = jobs.get(jobSerial);
-    if (!job || !isWaiting(job)) return;
+    if (!job || !lacksSource(job)) return;
     await jobs.put({ ...job, restartAtMs: 0 });
     onDue();
   }
@@ -170,6 +170,6 @@ export class SourceNews implements Component {
 }
 
 /** Whether the job waits for a source here. */
-function isWaiting(job: DistributionJob): boolean {
+function lacksSource(job: DistributionJob): boolean {
   return job.waitingReason === 'no-source' && !isWithPullDp(job);
 }

@@ -1,4 +1,4 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { type DistributionJob, isWaiting } from '../../shared/domain/distribution-job.ts';
 import type { PackageTransferManager } from './package-transfer-manager.ts';
 
 /** What somebody who looks on was told last of why jobs wait, which no row tells. In memory only. */
@@ -24,8 +24,8 @@ export class ToldWaits {
     return this.#waitOf(job) !== this.#told.get(job.jobSerial);
   }
 
-  #waitOf({ jobSerial }: DistributionJob): string | undefined {
-    const wait = this.#transfers.waitOf(jobSerial);
+  #waitOf(job: DistributionJob): string | undefined {
+    const wait = isWaiting(job) ? this.#transfers.waitOf(job.jobSerial) : undefined;
     return wait && `${wait.waitingReason} ${wait.opensAtMs ?? ''}`;
   }
 }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WaybillError } from '../../../shared/domain/errors.ts';
 import type { SiteDefinition, SiteKind } from '../../../shared/domain/site.ts';
+import type { AuditEvent } from '../../../shared/rpc/audit-event.ts';
 import type { Conversation } from '../../../shared/rpc/conversation.ts';
 import type {
   ReplicationMessage,
@@ -16,7 +17,6 @@ import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
-import type { AuditEvent } from '../../audit-trail/audit-trail.ts';
 import { SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { ChangeCapture } from '../change-capture.ts';
