@@ -46,7 +46,7 @@ await yargs(hideBin(process.argv))
         .option('config', configOption)
         .option('listen', { type: 'string', describe: 'host:port, instead of the one in the file' })
         .option('log-level', { type: 'string', describe: 'fatal, error, warn, info or debug' })
-        .example('$0 --config /etc/waybill/dp.yaml', 'run with this configuration'),
+        .example('$0 --config /etc/waybill/dp.yaml', ''),
     (flags) => runAgent({ ...flags, logLevel: flags['log-level'] }),
   )
   .command(
@@ -57,7 +57,7 @@ await yargs(hideBin(process.argv))
         .option('config', configOption)
         .positional('package', { type: 'string', demandOption: true, describe: 'package ID' })
         .option('out', { type: 'string', demandOption: true, describe: 'a new or empty directory' })
-        .example('$0 extract PS100001 --config dp.yaml --out /tmp/office', 'take a look at it'),
+        .example('$0 extract PS100001 --config dp.yaml --out /tmp/office', ''),
     async (flags) => extract(flags.package, flags.out, flags),
   )
   .command(
@@ -75,7 +75,7 @@ await yargs(hideBin(process.argv))
           type: 'string',
           describe: 'host:port of the running agent, instead of the one in the file',
         })
-        .example('$0 import /media/usb/office.wbp --config dp.yaml', 'spare the line the content'),
+        .example('$0 import /media/usb/office.wbp --config dp.yaml', ''),
     (flags) => importFile(flags.file, flags),
   )
   .epilogue('Every key of the configuration: docs/configuration.md')

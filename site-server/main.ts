@@ -60,7 +60,7 @@ await yargs(args)
         .option('config', config)
         .option('listen', { type: 'string', describe: 'host:port, instead of the one in the file' })
         .option('log-level', { type: 'string', describe: 'fatal, error, warn, info or debug' })
-        .example('$0 --config /etc/waybill/site.yaml', 'run with this configuration'),
+        .example('$0 --config /etc/waybill/site.yaml', ''),
     (flags) => runSite({ ...flags, logLevel: flags['log-level'] }),
   )
   .command(enrollCommand(runSite))
@@ -88,7 +88,7 @@ await yargs(args)
           describe:
             'though what was signed before is of a later time: the clock was wrong then, and is right now',
         })
-        .example('$0 rotate-root --config /etc/waybill/site.yaml', 'before the root expires'),
+        .example('$0 rotate-root --config /etc/waybill/site.yaml', ''),
     (flags) =>
       telling(async () => {
         const { config: configFile, force: isForced } = flags;
@@ -107,7 +107,7 @@ await yargs(args)
           describe:
             'at once, though some stand on it still, who are listed: the old key was stolen',
         })
-        .example('$0 retire-root --config /etc/waybill/site.yaml', 'when nobody stands on it'),
+        .example('$0 retire-root --config /etc/waybill/site.yaml', ''),
     (flags) =>
       telling(async () => {
         const { config: configFile, force: isForced } = flags;

@@ -135,7 +135,7 @@ const waitingTexts: Readonly<Record<WaitingReason, string>> = {
   rate: 'rate',
   slot: 'slot',
   capacity: 'the DP has as many jobs as it takes',
-  'no-source': 'no source has it',
+  'no-source': 'no source has it yet',
   'content-not-here': 'content not here',
   'dp-unreachable': 'DP unreachable',
   'disk-full-at-dp': 'disk full at DP',

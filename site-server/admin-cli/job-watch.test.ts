@@ -91,7 +91,7 @@ describe('the view of jobs (ADM-2)', () => {
     assert.deepEqual(view.liveLines({ columns: 130, rows: 24 }).slice(1), [
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1 GiB of 4 GiB  45.2 MB/s  ETA 71 s',
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1 GiB of 4 GiB' +
-        '  no source has it: PS1DP1 cannot be reached',
+        '  no source has it yet: PS1DP1 cannot be reached',
       'PS100001 v3 → PS1DP1  with the DP, which has yet to say how much it fetches',
     ]);
   });
@@ -103,7 +103,7 @@ describe('the view of jobs (ADM-2)', () => {
     const view = viewOf(...jobs);
     assert.deepEqual(view.liveLines({ columns: 60, rows: 24 }).slice(1, 3), [
       'PS100001 v3 → PS1DP1  ██░░░░░░  25 %  1 GiB of 4 GiB',
-      '  no source has it: PS1DP1 cannot be reached',
+      '  no source has it yet: PS1DP1 cannot be reached',
     ]);
     const low = view.liveLines({ columns: 60, rows: 5 });
     assert.equal(low.length, 4);
@@ -206,7 +206,7 @@ describe('waybill jobs watch (ADM-2)', () => {
     assert.equal(await ended, 0);
     assert.deepEqual(run.stdout.text.trimEnd().split('\n'), [
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  with the DP 20 %',
-      '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  with the DP 20 %, no source has it',
+      '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  with the DP 20 %, no source has it yet',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  complete',
     ]);
   });

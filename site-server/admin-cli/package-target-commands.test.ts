@@ -274,14 +274,14 @@ describe('waiting for distribution points', () => {
     });
     const run = new Run({ admin });
     const ended = run.run('package distribute PS100001 --dp PS1DP1 --wait');
-    await run.whenWritten('no source has it');
+    await run.whenWritten('no source has it yet');
     status.push(installedRow('PS1DP1'));
     assert.equal(await ended, 0);
     assert.deepEqual(run.stdout.text.split('\n').slice(0, -2), [
       'PS100001 on PS1DP1: waiting',
       'PS100001 on PS1DP1: starting',
       'PS100001 on PS1DP1: fetching 20 %',
-      'PS100001 on PS1DP1: fetching 20 %, no source has it',
+      'PS100001 on PS1DP1: fetching 20 %, no source has it yet',
       'PS100001 on PS1DP1: installed',
     ]);
   });

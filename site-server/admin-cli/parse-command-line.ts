@@ -2,6 +2,12 @@ import yargs, { type Argv } from 'yargs';
 import type { Chosen, GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { type CommandGroup, commandGroups, singleCommands } from './commands.ts';
+import {
+  completionHelp,
+  completionSummary,
+  completionWord,
+  isCompletionHelp,
+} from './completion-help.ts';
 import { addressText, flag, option, siteCodeText, someText } from './options.ts';
 
 /** What a command line asks for: a command, or a text such as the help. */
@@ -27,6 +33,7 @@ export async function parseCommandLine(
   await parser.parseAsync(args, {}, (_error, _args, output) => {
     text = output;
   });
+  if (isCompletionHelp(args)) return { text: completionHelp };
   return chosen && text === '' ? { chosen } : { text };
 }
 
@@ -55,7 +62,7 @@ function newParser(
     });
   for (const group of commandGroups) addGroup(parser, group, choose);
   for (const command of singleCommands) command.addTo(parser, choose);
-  return parser.completion('completion', 'Print a completion script for $SHELL: bash, zsh or fish');
+  return parser.completion(completionWord, completionSummary);
 }
 
 function addGroup(

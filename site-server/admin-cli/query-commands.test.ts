@@ -7,6 +7,7 @@ import { aJob, aSendRequest } from './testing/job-answers.ts';
 import { aMessage } from './testing/message-answers.ts';
 import { aStatus } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aSite } from './testing/site-answers.ts';
 
 describe('waybill status and retry (ADM-1)', () => {
   it('sends the selection', async () => {
@@ -217,6 +218,16 @@ describe('waybill about what does not exist (bad input)', () => {
     assert.equal(exitCode, 0);
     assert.equal(stdout, 'No package is on its way or installed.\n');
   });
+
+  it('says below the top that this is not of the whole hierarchy (ADM-2)', async () => {
+    const site = { ...aSite, siteCode: 'SS1', parentSiteCode: 'PS1' };
+    const admin = nothing().answer('getSite', () => site);
+    const { stdout } = await runWaybill('status --failed', { admin });
+    assert.match(
+      stdout,
+      /^Nothing has failed\.\nSite SS1 knows of itself and of the sites below it/,
+    );
+  });
 });
 
 describe('waybill jobs (ADM-2, PTM-1)', () => {
@@ -246,12 +257,12 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     [
       'no-source',
       'No source of PS1DP2 holds package PS100001 yet. It goes on by itself when one does',
-      'no source has it',
+      'no source has it yet',
     ],
     [
       'no-source',
       'No source gives what is missing of package PS100001: PS1DP1 is gone. It goes on by itself when one does',
-      'no source has it: PS1DP1 is gone',
+      'no source has it yet: PS1DP1 is gone',
     ],
     ['capacity', '', 'the DP has as many jobs as it takes'],
     [

@@ -42,6 +42,7 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
     ['jobs wach', '"wach" is no command; did you mean "watch"?; see "waybill jobs --help"'],
     ['xyz', '"xyz" is no command; see "waybill --help"'],
+    ['completon', '"completon" is no command; did you mean "completion"?; see "waybill --help"'],
     ['dp remove X', '"remove" is no command; did you mean "delete"?; see "waybill dp --help"'],
     ['dp rm X', '"rm" is no command; did you mean "delete"?; see "waybill dp --help"'],
     ['dp create X', '"create" is no command; did you mean "add"?; see "waybill dp --help"'],
@@ -370,6 +371,15 @@ describe('waybill --version, --help and completion', () => {
       (await runWaybill('completion')).stdout,
       /^###-begin-waybill-completions-###|^#compdef waybill/,
     );
+  });
+
+  it('completion has a help of its own, and goes by $SHELL alone', async () => {
+    const { stdout } = await runWaybill('completion --help');
+    assert.match(stdout, /^waybill completion\n\nPrint a completion script/);
+    assert.match(stdout, /^Examples:\n {2}waybill completion >> ~\/\.bashrc$/m);
+    const { exitCode, stderr } = await runWaybill('completion fish');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /unexpected word "fish"; see "waybill completion --help"/);
   });
 
   it('completion knows commands and options', async () => {

@@ -53,6 +53,7 @@ const showStatus = command({
       return { ...row, sendReason: reasonOf(row) ?? '', jobReason: jobReasonOf(row) };
     });
     tellStatus(session, told, { failedOnly: failed, silences, sends });
+    if (rows.length === 0 && !allSites) await tellScope(session);
   },
 });
 
@@ -97,6 +98,15 @@ async function atTop(session: Session): Promise<Session> {
   const sites = (await session.admin.list('listSites', {})).map(toSiteRecord);
   const top = sites.find(({ parentSiteCode }) => parentSiteCode === '');
   return session.atSite(top?.siteCode);
+}
+
+/** What became of packages goes up only: a site that is not the top says nothing of those beside it. */
+async function tellScope({ admin, output }: Session): Promise<void> {
+  const { siteCode, parentSiteCode } = await admin.ask('getSite', {});
+  if (parentSiteCode === '') return;
+  output.sentence(
+    `Site ${siteCode} knows of itself and of the sites below it; "waybill status --all-sites" asks at the top.`,
+  );
 }
 
 /** `waybill status` and `waybill retry`. */

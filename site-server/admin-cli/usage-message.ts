@@ -1,6 +1,7 @@
 import { nearestWord } from '../../shared/runtime/nearest-word.ts';
 import { toTypedOption } from '../../shared/runtime/usage-failure.ts';
 import { allCommands, commandGroups, singleCommands } from './commands.ts';
+import { completionWord } from './completion-help.ts';
 import { meantCommand } from './meant-command.ts';
 
 /** Options of every command, in the parser's names. */
@@ -88,7 +89,8 @@ function toUnknownOption(typed: string, args: readonly string[]): string {
 /** What may follow: at the beginning any command, after a group's word its commands. */
 function commandsAt(path: string): string[] {
   if (path === '') {
-    return [...commandGroups.map(({ word }) => word), ...singleCommands.map((one) => one.path)];
+    const singles = [...singleCommands.map((one) => one.path), completionWord];
+    return [...commandGroups.map(({ word }) => word), ...singles];
   }
   const group = commandGroups.find(({ word }) => word === path);
   return group?.commands.map((command) => command.path.slice(path.length + 1)) ?? [];
@@ -109,7 +111,11 @@ function helpFor(args: readonly string[]): string {
 /** The words that name a command or a group, as far as they do. */
 function pathOf(args: readonly string[]): string {
   const [first = '', second = ''] = wordsOf(args);
-  const known = [...allCommands.map(({ path }) => path), ...commandGroups.map(({ word }) => word)];
+  const known = [
+    ...allCommands.map(({ path }) => path),
+    ...commandGroups.map(({ word }) => word),
+    completionWord,
+  ];
   return [`${first} ${second}`, first].find((path) => known.includes(path)) ?? '';
 }
 

@@ -47,7 +47,7 @@ export function administratorOptions<T>(command: Argv<T>) {
     })
     .option('role', { choices: adminRoles, default: 'full' as AdminRole, describe: 'what he may' })
     .check(({ name }) => isAdminName(name) || `${name}: expected ${adminNameText}`)
-    .example('$0 admin alice --config /etc/waybill/site.yaml', 'when all have lost their keys');
+    .example('$0 admin alice --config /etc/waybill/site.yaml', '');
 }
 
 /** `waybill-site admin`. The site server may run. */
