@@ -38,7 +38,8 @@ const processComponent = 'process';
 
 /** Name of the log file of a component. */
 export function logFileNameOf(component: string): string {
-  return fileNames[component] ?? `${component}.log`;
+  const known = Object.hasOwn(fileNames, component) ? fileNames[component] : undefined;
+  return known ?? `${component}.log`;
 }
 
 /**

@@ -34,9 +34,21 @@ describe('Log reader', () => {
 
   it('refuses a log there is not, and every path (PTM-9)', async () => {
     await writeFile(directory.join('distmgr.log'), '');
-    for (const component of ['absent', '../distmgr', '', 'distmgr.log']) {
+    for (const component of [
+      'absent',
+      '../distmgr',
+      '',
+      'distmgr.log',
+      '__proto__',
+      'constructor',
+    ]) {
       await assert.rejects(read(1, component), { code: 'LOG_UNKNOWN' }, component);
     }
+  });
+
+  it('goes by the name of the component as well', async () => {
+    await writeFile(directory.join('distmgr.log'), 'a line\n');
+    assert.deepEqual(await read(1, 'distribution-manager'), await read(1, 'distmgr'));
   });
 
   it('gives the last lines as they are', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { logFileNameOf } from '../../shared/runtime/logger.ts';
 
 /** What the log reader needs. */
 export interface LogReaderComponents {
@@ -46,17 +47,19 @@ export class LogReader {
   }
 
   /**
-   * The last lines of a log, then new ones as they come.
+   * The last lines of a log, then new ones as they come. It goes by the name of its file, and by that of its
+   * component, which stands in its lines.
    *
    * @throws LOG_UNKNOWN
    */
   async *read(query: LogQuery, signal: AbortSignal): AsyncGenerator<string> {
     const { component } = query;
     const known = await this.components();
-    if (!known.includes(component)) {
+    const name = logFileNameOf(component).slice(0, -ending.length);
+    if (!known.includes(name)) {
       throw new WaybillError({ code: 'LOG_UNKNOWN', component, known: known.join(', ') });
     }
-    const path = join(this.#components.directory, component + ending);
+    const path = join(this.#components.directory, name + ending);
     const lines = new LineBuffer();
     let reading: LogPosition | undefined = await positionOfLastLines(path, query.lineCount);
     while (reading) {
