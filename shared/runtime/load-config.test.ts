@@ -87,6 +87,16 @@ describe('loadConfig', () => {
     ]);
   });
 
+  it('tells of the first 20 when much is wrong, and how many more there are', async () => {
+    await assert.rejects(load({ file: 'siteCode: AAA\n'.repeat(26) }), (error) => {
+      assert.ok(error instanceof Error);
+      const lines = error.message.split('\n').slice(1);
+      assert.equal(lines.length, 21);
+      assert.deepEqual([lines[0], lines[20]], ['  line 2: expected siteCode once', '  and 5 more']);
+      return true;
+    });
+  });
+
   it('names the file, and what is missing in it', async () => {
     const error = await failure({ file: '' });
     assert.match(

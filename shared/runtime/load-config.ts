@@ -170,8 +170,12 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
+/** One slip of a pen may make thousands. */
+const problemsToldMax = 20;
+
 function invalid(file: string | undefined, problems: readonly ConfigProblem[]): WaybillError {
-  const lines = problems.map(({ path, text }) => `  ${path}: ${text}`);
+  const lines = problems.slice(0, problemsToldMax).map(({ path, text }) => `  ${path}: ${text}`);
+  if (problems.length > lines.length) lines.push(`  and ${problems.length - lines.length} more`);
   return new WaybillError({
     code: 'CONFIG_INVALID',
     path: file ?? 'from environment and flags',

@@ -27,14 +27,16 @@ export function readYaml(text: string): YamlText {
   const problem = wholeProblemOf(text);
   if (problem !== undefined) return { problems: (path) => [{ path, text: problem }] };
   // The parser compares each key with each: keys that are there twice are looked for below.
+  // To make each of its errors pretty it goes over the whole line: with many on one, for seconds.
   const document = parseDocument(text, {
     lineCounter: lines,
     uniqueKeys: false,
     logLevel: 'error',
+    prettyErrors: false,
   });
-  const problems = document.errors.map((error) => ({
-    path: `line ${error.linePos?.[0].line ?? 1}`,
-    text: `expected YAML, got ${error.message.split('\n')[0] ?? error.code}`,
+  const problems = document.errors.map(({ pos: [offset], message }) => ({
+    path: `line ${lines.linePos(offset).line}`,
+    text: `expected YAML, got ${message.split('\n')[0]}`,
   }));
   problems.push(...problemsOfNodes(document, lines));
   if (problems.length > 0) return { problems: () => problems };
