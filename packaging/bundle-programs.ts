@@ -2,7 +2,7 @@
  * Puts each program into one file, dist/programs/NAME.js. Loaded one by one, its more than a thousand modules
  * take twice as long to start. Part of `npm run build`; ARCHITECTURE.md, 2.1, says what a module has to heed.
  */
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type OutputFile, type Plugin } from 'esbuild';
@@ -23,7 +23,8 @@ const apart = ['level', '@napi-rs/blake-hash', 'blake3', '@cloudpss/zstd'];
 const installed = /^(node_modules|dist\/(shared|site-server))\//;
 
 /** Would give the place of the bundle instead of the module's own. */
-const misleading = /\bimport\.meta\.(dirname|filename|resolve)\b|\b__filename\b/;
+const misleading =
+  /\bimport\.meta\.(dirname|filename|resolve)\b|\b__filename\b|\bmodule\.(filename|paths)\b|\brequire\.resolve\b/;
 /** It asks only for what is not used here: settings in package.json that extend others, translations. */
 const harmless = 'node_modules/yargs/';
 
@@ -69,7 +70,7 @@ const { outputFiles, warnings } = await build({
   keepNames: true,
   preserveSymlinks: true,
   plugins: [placesKept],
-  // Names that no module has, since esbuild does not know of them.
+  // Bundled modules see these names, of which esbuild does not know: so that none has them, `bundle_`.
   banner: {
     js: [
       "import { createRequire as bundle_createRequire } from 'node:module';",
@@ -89,7 +90,11 @@ async function put({ path, contents }: OutputFile): Promise<void> {
   const before = await readFile(path).catch(() => undefined);
   if (before?.equals(contents)) return;
   const made = `${path}.${process.pid}`;
-  await writeFile(made, contents);
-  await chmod(made, 0o755);
-  await rename(made, path);
+  try {
+    await writeFile(made, contents);
+    await chmod(made, 0o755);
+    await rename(made, path);
+  } finally {
+    await rm(made, { force: true });
+  }
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { testJob } from '../testing/test-job.ts';
-import { isOpen, isRunning, type JobState, jobMovesFrom, moved } from './distribution-job.ts';
+import {
+  isOpen,
+  isRunning,
+  isWaiting,
+  type JobState,
+  jobMovesFrom,
+  moved,
+} from './distribution-job.ts';
 
 const states = Object.keys(jobMovesFrom) as JobState[];
 
@@ -32,6 +39,8 @@ describe('distribution job', () => {
 
   it('is open until it has ended, and holds a slot while it runs', () => {
     const open = states.filter((state) => isOpen(testJob({ state })));
+    const waiting = states.filter((state) => isWaiting(testJob({ state })));
+    assert.deepEqual(waiting.toSorted(), ['pending', 'pending-restart', 'ready', 'suspended']);
     const running = states.filter((state) => isRunning(testJob({ state })));
     assert.deepEqual(
       states.filter((state) => !open.includes(state)),

@@ -40,7 +40,7 @@ const shownCharactersMax = 80;
  * A text from the environment or a flag that is refused as a text is read as YAML, so `"8080"` does
  * for a number and `[a, b]` for a list.
  *
- * @throws CONFIG_INVALID with all that is wrong, each with its path, its value and what was expected; of what is
+ * @throws CONFIG_INVALID with what is wrong, the first 20 of it, each with its path, its value and what was expected; of what is
  *   deeper than any configuration, that alone
  */
 export async function loadConfig<S extends z.ZodType>(

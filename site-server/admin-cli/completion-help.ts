@@ -12,5 +12,5 @@ Examples:
   SHELL=fish waybill completion > ~/.config/fish/completions/waybill.fish`;
 
 /** The parser prints the script, whatever stands behind the word. */
-export const isCompletionHelp = ([first, ...rest]: readonly string[]): boolean =>
-  first === completionWord && rest.includes('--help');
+export const isCompletionHelp = (args: readonly string[]): boolean =>
+  args.find((arg) => !arg.startsWith('-')) === completionWord && args.includes('--help');

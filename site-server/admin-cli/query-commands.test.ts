@@ -227,6 +227,10 @@ describe('waybill about what does not exist (bad input)', () => {
       stdout,
       /^Nothing has failed\.\nSite SS1 knows of itself and of the sites below it/,
     );
+    const retried = await runWaybill('retry', { admin });
+    assert.match(retried.stdout, /^Nothing has failed\.\nSite SS1 .*"waybill retry --all-sites"/s);
+    const json = await runWaybill('status --json', { admin });
+    assert.deepEqual(JSON.parse(json.stdout), []);
   });
 });
 

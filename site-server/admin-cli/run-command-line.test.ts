@@ -374,9 +374,11 @@ describe('waybill --version, --help and completion', () => {
   });
 
   it('completion has a help of its own, and goes by $SHELL alone', async () => {
-    const { stdout } = await runWaybill('completion --help');
-    assert.match(stdout, /^waybill completion\n\nPrint a completion script/);
-    assert.match(stdout, /^Examples:\n {2}waybill completion >> ~\/\.bashrc$/m);
+    for (const words of ['completion --help', '--help completion', '--json completion --help']) {
+      const { stdout } = await runWaybill(words);
+      assert.match(stdout, /^waybill completion\n\nPrint a completion script/);
+      assert.match(stdout, /^Examples:\n {2}waybill completion >> ~\/\.bashrc$/m);
+    }
     const { exitCode, stderr } = await runWaybill('completion fish');
     assert.equal(exitCode, 2);
     assert.match(stderr, /unexpected word "fish"; see "waybill completion --help"/);

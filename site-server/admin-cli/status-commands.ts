@@ -53,7 +53,7 @@ const showStatus = command({
       return { ...row, sendReason: reasonOf(row) ?? '', jobReason: jobReasonOf(row) };
     });
     tellStatus(session, told, { failedOnly: failed, silences, sends });
-    if (rows.length === 0 && !allSites) await tellScope(session);
+    if (rows.length === 0 && !allSites) await tellScope(session, 'waybill status');
   },
 });
 
@@ -78,6 +78,7 @@ const retryFailed = command({
     if (isNothing) await requireKnown(session, request);
     output.record({ dpIds, packageIds, siteCodes });
     if (isNothing) output.sentence('Nothing has failed.');
+    if (isNothing && !allSites) await tellScope(session, 'waybill retry');
     if (packageIds.length > 0) output.sentence(`Reading again: ${packageIds.join(', ')}.`);
     if (siteCodes.length > 0) output.sentence(toSitesText(siteCodes, siteDpIds));
     const failed = dpIds.filter((dpId) => !siteDpIds.includes(dpId));
@@ -101,11 +102,12 @@ async function atTop(session: Session): Promise<Session> {
 }
 
 /** What became of packages goes up only: a site that is not the top says nothing of those beside it. */
-async function tellScope({ admin, output }: Session): Promise<void> {
+async function tellScope({ admin, output }: Session, command: string): Promise<void> {
+  if (output.json) return;
   const { siteCode, parentSiteCode } = await admin.ask('getSite', {});
   if (parentSiteCode === '') return;
   output.sentence(
-    `Site ${siteCode} knows of itself and of the sites below it; "waybill status --all-sites" asks at the top.`,
+    `Site ${siteCode} knows of itself and of the sites below it; "${command} --all-sites" asks at the top.`,
   );
 }
 

@@ -14,7 +14,7 @@ export interface LogReaderComponents {
 
 /** Which lines of a log are wanted. */
 export interface LogQuery {
-  /** Name of a log file without its `.log`, such as pkgxfermgr. */
+  /** Name of a log file without its `.log`, such as pkgxfermgr, or of its component. */
   readonly component: string;
   /** The last so many lines. */
   readonly lineCount: number;

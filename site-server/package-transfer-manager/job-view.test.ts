@@ -363,6 +363,8 @@ describe('job view', () => {
 
   it('tells who looks on why jobs wait, though no row tells it (ADM-2, PTM-5)', async () => {
     await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' });
+    await start(3);
+    waiting.set(3, { place: 3, waitingReason: 'slot' });
     waiting.set(1, { place: 1, waitingReason: 'slot' });
     waiting.set(2, { place: 2, waitingReason: 'slot' });
     const seen: string[] = [];
@@ -376,6 +378,8 @@ describe('job view', () => {
     await test.until(() => test.clock.sleeperCount === 1);
     assert.equal(seen.length, 3, 'nothing is new');
     waiting.set(2, { place: 1, waitingReason: 'window-closed', opensAtMs: 9 });
+    // The queue does not know yet that it runs.
+    waiting.set(3, { place: 3, waitingReason: 'window-closed', opensAtMs: 9 });
     decided();
     for (let round = 0; round < 4; round++) {
       await test.clock.advance(250);
